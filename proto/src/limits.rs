@@ -1,0 +1,22 @@
+//! Every limit that both ends of a message must know, each with its reason.
+
+/// A subject token. Three of them and two ids stay far under the 4 KiB a NATS subject may have.
+pub const TOKEN_BYTES_MAX: usize = 64;
+/// INGEST refuses larger messages (headers included): a flood of one facility must not crowd out the others.
+pub const INGEST_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// What NATS headers of ours take of a message at most (Msg-Id, trace parent), left free under the stream's limit.
+pub const HEADER_BYTES_RESERVE: usize = 512;
+/// The head goes to every recipient: it must leave room for the largest disclosure in a notice.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A notice carries one head, one disclosure and the relay's own words.
+pub const DELIVER_MESSAGE_BYTES_MAX: usize = 96 * 1024;
+/// Recipients of one event: 200 notices and one `routed` record fit four times into an atomic batch of 1,000.
+pub const RECIPIENTS_MAX: usize = 200;
+/// Salt of a disclosure: long enough that its digest in the head cannot be guessed.
+pub const DISCLOSURE_SALT_BYTES: usize = 16;
+/// Notices that one receipt may name: keeps a receipt under 16 KiB.
+pub const NOTICES_PER_RECEIPT_MAX: usize = 64;
+/// Answers per page of the catch-up service.
+pub const CATCHUP_PAGE_MAX: usize = 256;
+/// Free text of a person in a receipt or outcome.
+pub const TEXT_BYTES_MAX: usize = 2_000;
