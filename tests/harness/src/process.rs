@@ -43,13 +43,40 @@ impl Process {
         self.child.wait().with_context(|| format!("reap {}", self.what))
     }
 
+    /// Asks it to end.
+    pub(crate) fn terminate(&mut self) -> Result<()> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Stops its time, and returns when its last thread stands still.
+    pub(crate) fn freeze(&mut self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        // Other systems than Linux have no `waitid` in nix; there the last instructions may still run.
+        #[cfg(target_os = "linux")]
+        {
+            use nix::sys::wait::{Id, WaitPidFlag, waitid};
+            let stopped_or_gone = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(self.nix_pid()?), stopped_or_gone)
+                .with_context(|| format!("wait until {} stands still", self.what))?;
+        }
+        Ok(())
+    }
+
+    /// Lets its time go on.
+    pub(crate) fn thaw(&mut self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
     /// Sends a signal; to one that has ended already: nothing.
     pub(crate) fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.ended()?.is_some() {
             return Ok(());
         }
-        let pid = Pid::from_raw(i32::try_from(self.pid()).context("a pid has 31 bits")?);
-        kill(pid, signal).with_context(|| format!("send {signal} to {}", self.what))
+        kill(self.nix_pid()?, signal).with_context(|| format!("send {signal} to {}", self.what))
+    }
+
+    fn nix_pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.pid()).context("a pid has 31 bits")?))
     }
 }
 

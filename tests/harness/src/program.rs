@@ -12,7 +12,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::Signal;
 
 pub use lines::{Line, Lines};
 
@@ -201,17 +200,17 @@ impl Program {
 
     /// Asks it to end (SIGTERM); [`Program::wait`] for it.
     pub fn terminate(&mut self) -> Result<()> {
-        self.process.signal(Signal::SIGTERM)
+        self.process.terminate()
     }
 
     /// Stops its time (SIGSTOP).
     pub fn freeze(&mut self) -> Result<()> {
-        self.process.signal(Signal::SIGSTOP)
+        self.process.freeze()
     }
 
     /// Lets its time go on (SIGCONT).
     pub fn thaw(&mut self) -> Result<()> {
-        self.process.signal(Signal::SIGCONT)
+        self.process.thaw()
     }
 
     /// Waits for its end at most `deadline`; by itself, at a crash point, or after [`Program::terminate`].

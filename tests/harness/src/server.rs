@@ -131,7 +131,7 @@ impl Server {
     /// Asks it to end, and waits for it.
     pub fn stop(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        process.signal(Signal::SIGTERM)?;
+        process.terminate()?;
         process.wait(STOP_DEADLINE).map(drop)
     }
 
@@ -146,7 +146,7 @@ impl Server {
     /// Lets it read its configuration again; connections stay.
     pub fn reload(&mut self) -> Result<()> {
         let before = self.log()?.matches("Reloaded server configuration").count();
-        self.signal(Signal::SIGHUP)?;
+        self.running()?.signal(Signal::SIGHUP)?;
         wait::until("the server reloads its configuration", STOP_DEADLINE, || {
             let log = self.log()?;
             if log.contains("Failed to reload server configuration") {
@@ -165,12 +165,12 @@ impl Server {
 
     /// Stops its time (SIGSTOP): connections stay open and nothing answers.
     pub fn freeze(&mut self) -> Result<()> {
-        self.signal(Signal::SIGSTOP)
+        self.running()?.freeze()
     }
 
     /// Lets its time go on (SIGCONT).
     pub fn thaw(&mut self) -> Result<()> {
-        self.signal(Signal::SIGCONT)
+        self.running()?.thaw()
     }
 
     /// Starts the process and does not wait; for a cluster, whose nodes become healthy only together.
@@ -246,8 +246,8 @@ impl Server {
         Ok(self)
     }
 
-    fn signal(&mut self, signal: Signal) -> Result<()> {
-        self.process.as_mut().context("the server does not run")?.signal(signal)
+    fn running(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("the server does not run")
     }
 
     fn store(&self) -> PathBuf {

@@ -1,5 +1,5 @@
 //! The server really starts, answers, keeps its port and store over a kill, and dies with its owner.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::net::TcpStream;
 use std::process::Stdio;
