@@ -1,0 +1,105 @@
+//! Logs in to NATS the way every program must: own inbox prefix, nkey, patient reconnects with a floor, and every
+//! asynchronous server error made visible (NATS facts 11, 14, 16, 28).
+
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use rand::Rng;
+
+use crate::config::ConnectSeed;
+
+/// Hot reconnect loops were measured with hundreds of tries in 2 s: never faster than this.
+const RECONNECT_DELAY_FLOOR: Duration = Duration::from_secs(1);
+/// A server that was away for long is tried at least this often: its return should be noticed within seconds.
+const RECONNECT_DELAY_CEILING: Duration = Duration::from_secs(4);
+/// JetStream requests: a leader change takes up to 9 s; a caller that times out before it retries needlessly.
+pub const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What goes wrong on a connection without any call failing.
+#[derive(Debug, Default)]
+pub struct LinkCounters {
+    /// Publish or subscribe refused by the server's permissions.
+    pub permission_violations: AtomicU64,
+    /// Times the connection was lost.
+    pub disconnects: AtomicU64,
+    /// Messages dropped because we read too slowly.
+    pub slow_consumers: AtomicU64,
+}
+
+/// How to log in.
+pub struct Login<'a> {
+    /// `nats://host:port`
+    pub url: &'a str,
+    /// Shown by the server.
+    pub name: String,
+    /// Who.
+    pub seed: &'a ConnectSeed,
+    /// Own inbox: `_INBOX_<id>`; nobody may read another's.
+    pub inbox_prefix: String,
+}
+
+/// Connects, or keeps trying in the background when the server is not there yet.
+pub async fn connect(
+    login: Login<'_>,
+    counters: Arc<LinkCounters>,
+) -> Result<(Client, jetstream::Context), async_nats::ConnectError> {
+    let client = ConnectOptions::with_nkey(login.seed.expose().to_owned())
+        .name(login.name)
+        .custom_inbox_prefix(login.inbox_prefix)
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(move |event| {
+            let counters = counters.clone();
+            async move { note(&counters, event) }
+        })
+        .connect(login.url)
+        .await?;
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(JETSTREAM_TIMEOUT);
+    Ok((client, context))
+}
+
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doubled = RECONNECT_DELAY_FLOOR.saturating_mul(1 << attempts.min(2));
+    let jitter = rand::rng().random_range(0..500);
+    doubled.min(RECONNECT_DELAY_CEILING) + Duration::from_millis(jitter)
+}
+
+fn note(counters: &LinkCounters, event: Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => {
+            counters.disconnects.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("connection to NATS lost; reconnecting");
+        }
+        Event::SlowConsumer(_) => {
+            counters.slow_consumers.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("the client dropped messages: read too slowly");
+        }
+        Event::ServerError(error) => {
+            let text = error.to_string();
+            if text.to_ascii_lowercase().contains("permissions violation") {
+                counters.permission_violations.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(error = text, "NATS refused a publish or subscribe of ours");
+            } else {
+                tracing::warn!(error = text, "server error");
+            }
+        }
+        other => tracing::debug!(event = %other, "NATS"),
+    }
+}
+
+/// Ends a connection: everything handed over is flushed before the connection closes (NATS fact 27).
+pub async fn close(client: &Client) {
+    if let Err(error) = client.flush().await {
+        tracing::warn!(%error, "flush before closing");
+    }
+    if let Err(error) = client.drain().await {
+        tracing::warn!(%error, "drain before closing");
+    }
+}

@@ -1,0 +1,66 @@
+//! Crash points and mutants, compiled in only with the feature `faults`: for the tests of the tests. A build that ships
+//! has none of it; with the feature, the environment variable `SALLYPORT_FAULT` chooses one.
+//!
+//! `SALLYPORT_FAULT=crash:relay.after-commit` aborts the process the first time it passes that point;
+//! `crash:relay.after-commit:3` the third time. `mutant:hand-over-twice` switches a deliberate defect on.
+
+/// A named point at which a test may kill the process, between any two steps of an arrow.
+#[inline]
+pub fn point(_name: &str) {
+    #[cfg(feature = "faults")]
+    chosen::point(_name);
+}
+
+/// Whether a deliberate defect is switched on.
+#[inline]
+pub fn mutant(_name: &str) -> bool {
+    #[cfg(feature = "faults")]
+    return chosen::mutant(_name);
+    #[cfg(not(feature = "faults"))]
+    false
+}
+
+#[cfg(feature = "faults")]
+mod chosen {
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    enum Fault {
+        None,
+        Crash { point: String, pass: u64 },
+        Mutant(String),
+    }
+
+    static CHOSEN: LazyLock<Fault> = LazyLock::new(|| {
+        let Ok(text) = std::env::var("SALLYPORT_FAULT") else { return Fault::None };
+        match text.split_once(':') {
+            Some(("crash", rest)) => {
+                let (point, pass) = match rest.split_once(':') {
+                    Some((point, pass)) => (point, pass.parse().unwrap_or(1)),
+                    None => (rest, 1),
+                };
+                Fault::Crash { point: point.to_owned(), pass }
+            }
+            Some(("mutant", name)) => Fault::Mutant(name.to_owned()),
+            _ => Fault::None,
+        }
+    });
+    static PASSES: AtomicU64 = AtomicU64::new(0);
+
+    pub(super) fn point(name: &str) {
+        if let Fault::Crash { point, pass } = &*CHOSEN
+            && point == name
+            && PASSES.fetch_add(1, Ordering::SeqCst) + 1 == *pass
+        {
+            tracing::error!(point = name, "crashing here, as SALLYPORT_FAULT asks");
+            // As kill -9 would: no destructors, no flushes.
+            std::process::abort();
+        }
+    }
+
+    pub(super) fn mutant(name: &str) -> bool {
+        matches!(&*CHOSEN, Fault::Mutant(chosen) if chosen == name)
+    }
+}

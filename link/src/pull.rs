@@ -1,0 +1,135 @@
+//! Pulls from a durable that `provision` made: binds, never creates. Gives what is there, in batches, in order; bridges
+//! missing heartbeats and lost leaders by binding again (NATS facts 21, 26).
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, consumer::PullConsumer};
+use futures_util::{StreamExt, stream::ReadyChunks};
+use tokio_util::sync::CancellationToken;
+
+/// Prefetched messages of a crashed instance wait a whole ack_wait: fetch no more than is in work at once.
+pub const BATCH_MAX: usize = 64;
+/// One pull request lives so long at the server.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// Silence for twice this long means that the pull is lost.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Between tries to bind.
+const REBIND_DELAY: Duration = Duration::from_secs(1);
+/// Transient errors in a row before the pull is rebuilt.
+const ERRORS_IN_A_ROW_MAX: u32 = 3;
+
+/// A bound durable.
+pub struct Source {
+    js: jetstream::Context,
+    stream: &'static str,
+    durable: String,
+    messages: Option<ReadyChunks<jetstream::consumer::pull::Stream>>,
+    errors_in_a_row: u32,
+}
+
+impl Source {
+    /// Binds lazily: the first `next` waits until stream and durable are there.
+    pub fn new(js: jetstream::Context, stream: &'static str, durable: impl Into<String>) -> Self {
+        Self { js, stream, durable: durable.into(), messages: None, errors_in_a_row: 0 }
+    }
+
+    /// What is there, at most `BATCH_MAX` messages, at least one. `None` at shutdown.
+    pub async fn next(&mut self, shutdown: &CancellationToken) -> Option<Vec<jetstream::Message>> {
+        loop {
+            if self.messages.is_none() {
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return None,
+                    bound = self.bind() => self.messages = bound,
+                }
+                if self.messages.is_none() {
+                    tokio::select! {
+                        biased;
+                        () = shutdown.cancelled() => return None,
+                        () = tokio::time::sleep(REBIND_DELAY) => continue,
+                    }
+                }
+            }
+            let Some(messages) = self.messages.as_mut() else { continue };
+            // Cancel-safe: `ReadyChunks::next` takes nothing out before it is ready.
+            let chunk = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return None,
+                chunk = messages.next() => chunk,
+            };
+            let batch = self.sort(chunk);
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+        }
+    }
+
+    fn sort(
+        &mut self,
+        chunk: Option<Vec<Result<jetstream::Message, jetstream::consumer::pull::MessagesError>>>,
+    ) -> Vec<jetstream::Message> {
+        let Some(chunk) = chunk else {
+            self.messages = None;
+            return Vec::new();
+        };
+        let mut batch = Vec::with_capacity(chunk.len());
+        for item in chunk {
+            match item {
+                Ok(message) => {
+                    self.errors_in_a_row = 0;
+                    batch.push(message);
+                }
+                Err(error) => self.failed(&error),
+            }
+        }
+        batch
+    }
+
+    fn failed(&mut self, error: &jetstream::consumer::pull::MessagesError) {
+        use jetstream::consumer::pull::MessagesErrorKind as Kind;
+        self.errors_in_a_row += 1;
+        let (stream, durable) = (self.stream, &self.durable);
+        if error.kind() == Kind::ConsumerDeleted {
+            tracing::error!(
+                stream,
+                durable,
+                "the durable was deleted; `sallyport-relay provision` makes it again"
+            );
+            self.messages = None;
+        } else if self.errors_in_a_row >= ERRORS_IN_A_ROW_MAX {
+            tracing::warn!(stream, durable, %error, "pull failed repeatedly; binding again");
+            self.errors_in_a_row = 0;
+            self.messages = None;
+        } else {
+            tracing::debug!(stream, durable, %error, "pull error");
+        }
+    }
+
+    async fn bind(&self) -> Option<ReadyChunks<jetstream::consumer::pull::Stream>> {
+        let (stream, durable) = (self.stream, &self.durable);
+        let consumer: PullConsumer = match self.js.get_consumer_from_stream(durable, stream).await {
+            Ok(consumer) => consumer,
+            Err(error) => {
+                tracing::warn!(stream, durable, error = %crate::publish::chain(&error), "cannot bind yet");
+                return None;
+            }
+        };
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH_MAX)
+            .expires(EXPIRES)
+            .heartbeat(HEARTBEAT)
+            .messages()
+            .await;
+        match messages {
+            Ok(messages) => {
+                tracing::debug!(stream, durable, "bound");
+                Some(messages.ready_chunks(BATCH_MAX))
+            }
+            Err(error) => {
+                tracing::warn!(stream, durable, %error, "cannot pull yet");
+                None
+            }
+        }
+    }
+}
