@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::FacilityInput;
 use crate::reading::Reading;
-use crate::registry::Registry;
+use crate::registry::{Registry, Terms};
 
 /// The parts of an agent's configuration that decide what may leave; the rest is read past.
 #[derive(Debug, Deserialize)]
@@ -38,7 +38,7 @@ pub(crate) struct Entry {
     pub(crate) subscriber: String,
     #[serde(rename = "rule_id")]
     _rule_id: String,
-    agreement: Option<String>,
+    agreement: String,
     #[serde(rename = "purpose")]
     _purpose: String,
     #[serde(default)]
@@ -71,17 +71,14 @@ impl AllowList {
             file.facility.jurisdiction
         );
         let mut entries = Vec::new();
-        for entry in file.allow {
-            // Nothing goes out under an agreement past its end date; one that nobody signed is a mistake of the inputs.
-            let in_force = match &entry.agreement {
-                Some(id) => {
-                    registry.agreement_in_force(id, &of.ori, &entry.subscriber).with_context(|| {
-                        format!("no agreement {id} between {} and {}", of.ori, entry.subscriber)
-                    })?
-                }
-                None => true,
-            };
-            if in_force {
+        for mut entry in file.allow {
+            // An agreement that nobody signed is a mistake of the inputs; one that has ended allows nothing, and one that
+            // stands lets through its own fields at most.
+            let terms = registry.terms(&entry.agreement, &of.ori, &entry.subscriber).with_context(|| {
+                format!("no agreement {} between {} and {}", entry.agreement, of.ori, entry.subscriber)
+            })?;
+            if let Terms::Standing { fields } = terms {
+                entry.fields.retain(|field| fields.contains(field));
                 entries.push(entry);
             }
         }

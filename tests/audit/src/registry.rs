@@ -15,9 +15,17 @@ use crate::mapping::Certainty;
 #[derive(Debug, Deserialize)]
 struct File {
     #[serde(default)]
+    facility: Vec<FacilityTable>,
+    #[serde(default)]
     subscriber: Vec<SubscriberTable>,
     #[serde(default)]
     agreement: Vec<Agreement>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FacilityTable {
+    ori: String,
+    ends: Option<Date>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,8 +59,22 @@ struct Agreement {
     id: String,
     facility: String,
     subscriber: String,
+    kinds: Vec<String>,
+    fields: Vec<String>,
     ends: Option<Date>,
 }
+
+/// What an agreement says today.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Terms<'a> {
+    /// It lets release events through, with these fields at most.
+    Standing { fields: &'a [String] },
+    /// It, or the facility itself, has ended, or it was never about release events.
+    Nothing,
+}
+
+/// The message kind of agreements that release events go under.
+const RELEASE_KIND: &str = "release";
 
 /// What a subscription can see of one event.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +92,7 @@ pub(crate) struct Seen<'a> {
 /// The subscriptions and agreements of one registry on one day.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    facilities: Vec<FacilityTable>,
     filters: BTreeMap<String, Vec<Filter>>,
     agreements: Vec<Agreement>,
     today: Date,
@@ -90,17 +113,22 @@ impl Registry {
                 subscriber.id
             );
         }
-        Ok(Self { filters, agreements: file.agreement, today })
+        Ok(Self { facilities: file.facility, filters, agreements: file.agreement, today })
     }
 
-    /// Whether the agreement of these two is in force today; absent when there is none of that name.
-    pub(crate) fn agreement_in_force(&self, id: &str, ori: &str, subscriber: &str) -> Option<bool> {
-        let of_both = |a: &&Agreement| {
-            a.id == id && a.subscriber == subscriber && (a.facility == "*" || a.facility == ori)
-        };
-        let mut found = self.agreements.iter().filter(of_both).peekable();
-        found.peek()?;
-        Some(found.any(|a| a.ends.is_none_or(|last| self.today <= last)))
+    /// What the agreement of these two says today; absent when the facility or the agreement is not listed.
+    pub(crate) fn terms(&self, id: &str, ori: &str, subscriber: &str) -> Option<Terms<'_>> {
+        let facility = self.facilities.iter().find(|facility| facility.ori == ori)?;
+        let stands = |last: Option<Date>| last.is_none_or(|last| self.today <= last);
+        let mut of_both = self
+            .agreements
+            .iter()
+            .filter(|a| a.id == id && a.subscriber == subscriber && (a.facility == "*" || a.facility == ori))
+            .peekable();
+        of_both.peek()?;
+        let standing = of_both.find(|a| stands(a.ends) && a.kinds.iter().any(|kind| kind == RELEASE_KIND));
+        let standing = standing.filter(|_| stands(facility.ends));
+        Some(standing.map_or(Terms::Nothing, |a| Terms::Standing { fields: &a.fields }))
     }
 
     /// Whether one of the subscriber's unexpired subscriptions asks for this.

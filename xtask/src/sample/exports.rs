@@ -65,7 +65,7 @@ pub(crate) fn day(csv: &Path) -> anyhow::Result<Vec<Step>> {
     steps(&bytes).with_context(|| format!("{} is no synthetic day", csv.display()))
 }
 
-pub(crate) fn steps(bytes: &[u8]) -> anyhow::Result<Vec<Step>> {
+fn steps(bytes: &[u8]) -> anyhow::Result<Vec<Step>> {
     let mut reader = csv::Reader::from_reader(bytes);
     let found: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let own: Vec<&str> = EXPORT_COLUMNS.iter().chain(&COUNTY_COLUMNS).copied().collect();

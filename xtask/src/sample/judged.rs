@@ -18,18 +18,21 @@ kind = "EXERCISE"
 [[allow]]
 subscriber = "demo-supervision"
 rule_id = "demo-allow-1"
+agreement = "zz-supervision"
 purpose = "SUPERVISION"
 reasons = ["BOND_POSTED", "OWN_RECOGNIZANCE", "TIME_SERVED"]
 fields = ["booking_number", "disposition_texts", "charges", "booked"]
 [[allow]]
 subscriber = "demo-marshals"
 rule_id = "demo-allow-2"
+agreement = "zz-marshals"
 purpose = "CRIMINAL_WARRANT"
 release_states = ["TRANSFERRED", "ESCAPED"]
 fields = ["booking_number"]
 [[allow]]
 subscriber = "demo-civil"
 rule_id = "demo-allow-3"
+agreement = "zz-civil"
 purpose = "CIVIL_IMMIGRATION"
 flag = "imm_hold"
 as_request = true
@@ -49,6 +52,28 @@ filter = { release_states = ["TRANSFERRED", "ESCAPED"] }
 id = "demo-civil"
 [[subscriber.subscription]]
 filter = { requests_only = true }
+[[facility]]
+ori = "zz0010000"
+[[facility]]
+ori = "zz0020000"
+[[agreement]]
+id = "zz-supervision"
+facility = "*"
+subscriber = "demo-supervision"
+kinds = ["release"]
+fields = ["booking_number", "disposition_texts", "charges", "booked"]
+[[agreement]]
+id = "zz-marshals"
+facility = "*"
+subscriber = "demo-marshals"
+kinds = ["release"]
+fields = ["booking_number"]
+[[agreement]]
+id = "zz-civil"
+facility = "*"
+subscriber = "demo-civil"
+kinds = ["release"]
+fields = ["booking_number"]
 "#;
 
 /// Audits the day with every time moved, without any hand-over: everything that is due is lost.

@@ -43,12 +43,14 @@ fields = ["booking_number", "disposition_texts", "charges", "booked"]
 [[allow]]
 subscriber = "demo-marshals"
 rule_id = "demo-allow-2"
+agreement = "zz-marshals"
 purpose = "CRIMINAL_WARRANT"
 release_states = ["TRANSFERRED", "ESCAPED"]
 fields = ["booking_number"]
 [[allow]]
 subscriber = "demo-civil"
 rule_id = "demo-allow-3"
+agreement = "zz-civil"
 purpose = "CIVIL_IMMIGRATION"
 flag = "imm_hold"
 as_request = true
@@ -74,10 +76,29 @@ id = "demo-civil"
 expires = "2027-12-31"
 [subscriber.subscription.filter]
 requests_only = true
+[[facility]]
+ori = "zz0010000"
+ends = "2028-12-31"
 [[agreement]]
 id = "zz-supervision"
 facility = "*"
 subscriber = "demo-supervision"
+kinds = ["release"]
+fields = ["booking_number", "disposition_texts", "charges", "booked"]
+ends = "2027-12-31"
+[[agreement]]
+id = "zz-marshals"
+facility = "zz0010000"
+subscriber = "demo-marshals"
+kinds = ["release"]
+fields = ["booking_number"]
+ends = "2027-12-31"
+[[agreement]]
+id = "zz-civil"
+facility = "*"
+subscriber = "demo-civil"
+kinds = ["release"]
+fields = ["booking_number"]
 ends = "2027-12-31"
 "#;
 

@@ -175,7 +175,8 @@ fn the_latest_end_decides_and_on_a_tie_the_lower_rank() {
 #[test]
 fn the_first_entry_that_matches_gives_the_fields() {
     let mut scene = Scene::new();
-    let narrow = "[[allow]]\nsubscriber = \"demo-supervision\"\nrule_id = \"first\"\npurpose = \"SUPERVISION\"\n\
+    let narrow = "[[allow]]\nsubscriber = \"demo-supervision\"\nrule_id = \"first\"\nagreement = \"zz-supervision\"\n\
+                  purpose = \"SUPERVISION\"\n\
                   reasons = [\"BOND_POSTED\"]\nfields = [\"booking_number\"]\n[[allow]]\nsubscriber = \"demo-supervision\"";
     scene.change("agent.toml", "[[allow]]\nsubscriber = \"demo-supervision\"", narrow);
     scene.export(csv(&[BOND]));
@@ -191,11 +192,27 @@ fn nothing_goes_past_an_end_date() {
     let report = subscription.report();
     assert_eq!((report.events, report.notices, report.allowed_not_subscribed), (1, 0, 1));
 
-    let mut agreement = Scene::new();
-    agreement.export(csv(&[BOND]));
-    agreement.change("registry.toml", "\nends = \"2027-12-31\"", "\nends = \"2026-03-17\"");
-    let report = agreement.report();
-    assert_eq!((report.events, report.withheld), (0, 1));
+    let ended = [
+        ("\nends = \"2027-12-31\"", "\nends = \"2026-03-17\""),
+        ("\nends = \"2028-12-31\"", "\nends = \"2026-03-17\""),
+        ("kinds = [\"release\"]", "kinds = [\"request\"]"),
+    ];
+    for (from, to) in ended {
+        let mut scene = Scene::new();
+        scene.export(csv(&[BOND]));
+        scene.change("registry.toml", from, to);
+        let report = scene.report();
+        assert_eq!((report.events, report.withheld), (0, 1), "{to}");
+    }
+}
+
+#[test]
+fn an_agreement_lets_through_its_own_fields_at_most() {
+    let mut scene = Scene::new();
+    scene.change("registry.toml", "\"charges\", ", "");
+    scene.export(csv(&[BOND]));
+    scene.export(csv(&[Charge { charge: "Another invented charge", ..BOND }]));
+    assert_eq!(scene.report().events, 1);
 }
 
 #[test]
