@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The relay's decisions, pure: who is told of an event (`route`), until when a receipt is due (`deadline`), how far one
+//! notice got (`delivery`), what the times say (`latency`), and what the streams add up to (`ledger`).
+//!
+//! No clock, no network, no database: `now` is an argument, records come as bytes, and the shell performs what is
+//! decided here. Signatures are checked by the shell before routing, and again by `trace` and `verify`.
+
+pub mod deadline;
+pub mod route;
