@@ -74,11 +74,32 @@ pub(crate) fn read(path: &Path, mapping: &Mapping) -> anyhow::Result<Read> {
     let columns = Columns::of(reader.byte_headers().context("the header")?, mapping)?;
     let mut read = Read::default();
     let mut record = ByteRecord::new();
+    let mut lines = Lines { bytes, counted_to: 0, line: 1 };
     while reader.read_byte_record(&mut record)? {
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.at(record.position().map_or(0, csv::Position::byte));
         read.take(&record, line, &columns, mapping);
     }
     Ok(read)
+}
+
+/// Counts lines up to where a record begins. The reader's own count lags by one where lines end in CR LF: it takes the
+/// LF, and empty lines, for the front of the next record.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    counted_to: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn at(&mut self, record: u64) -> u64 {
+        let record = usize::try_from(record).unwrap_or(usize::MAX).min(self.bytes.len());
+        let blank = self.bytes[record..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let begin = record + blank;
+        let passed = self.bytes.get(self.counted_to..begin).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.counted_to = begin;
+        self.line
+    }
 }
 
 impl Read {

@@ -94,14 +94,17 @@ fn windows_1252_and_utf_8_say_the_same() {
 
 #[test]
 fn a_quoted_newline_is_one_row_and_lines_are_counted_through_it() {
-    let mut scene = Scene::new();
     let broken = Charge { charge: "An invented charge\nof two \"lines\"", ..BOND };
     let other = Charge { booking: "NG-26-000002", ..BOND };
-    scene.export(csv(&[broken, other]));
-    let mut lines: Vec<_> =
-        scene.report().lost.into_iter().map(|missing| missing.notice.place.unwrap().line).collect();
-    lines.sort_unstable();
-    assert_eq!(lines, [2, 4]);
+    let text = csv(&[broken, other]);
+    for bytes in [text.clone(), text.replace('\n', "\r\n")] {
+        let mut scene = Scene::new();
+        scene.export(bytes);
+        let lost = scene.report().lost.into_iter();
+        let mut lines: Vec<_> = lost.map(|missing| missing.notice.place.unwrap().line).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [2, 4]);
+    }
 }
 
 #[test]
