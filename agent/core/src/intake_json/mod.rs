@@ -1,0 +1,49 @@
+//! A caller's event: the JSON form that the loopback interface and JSON lines on standard input share.
+//!
+//! ```json
+//! {"key": "caller's own, for idempotency", "booking_number": "B-17", "release_state": "RELEASED",
+//!  "reason": "BOND_POSTED", "certainty": "CONFIRMED", "trigger_at": "2026-11-21T20:14:00-07:00",
+//!  "entered_at": "...", "released_at": "...", "expected": {"earliest": "...", "latest": "..."},
+//!  "transferred_to": "zz0020000", "health": false, "flags": ["imm_hold"], "floor": "sealed",
+//!  "fields": {"booked": "...", "person_name": "...", "release_text": "...", "any_detail": "..."},
+//!  "charges": [{"description": "...", "code": "...", "offence_level": "...", "court": "...", "ended": "...",
+//!               "disposition": "..."}]}
+//! ```
+//! Each event states its custody whole, as a reading of an export does. Times are RFC 3339 with an offset.
+
+use jiff::Timestamp;
+use sallyport_proto::{problem::Problem, time::Moment, vocabulary::SourceClock};
+
+use crate::custody::Custody;
+
+/// What heads carry as the version of the mapping: the caller mapped the record itself.
+pub const FORM_VERSION: &str = "caller-event/1";
+
+/// A caller's event that was checked.
+#[derive(Debug, Clone)]
+pub struct CallerEvent {
+    /// The caller's idempotency key: the same key twice is the same event.
+    pub key: String,
+    custody: Custody,
+}
+
+impl CallerEvent {
+    /// The custody that it states, observed at this time (t2).
+    pub fn into_custody(self, observed: Timestamp) -> Custody {
+        Custody { observed: Moment::exact(observed, SourceClock::Agent), ..self.custody }
+    }
+}
+
+/// Reads one event from JSON text; every problem is listed.
+pub fn parse(text: &str) -> Result<CallerEvent, Vec<Problem>> {
+    let value = serde_json::from_str(text).map_err(|error: serde_json::Error| {
+        vec![Problem { key: "event".into(), line: Some(error.line()), text: "not JSON".into() }]
+    })?;
+    parse_value(&value)
+}
+
+/// The same from a value, one of many in a request.
+pub fn parse_value(value: &serde_json::Value) -> Result<CallerEvent, Vec<Problem>> {
+    let _ = value;
+    Err(Vec::new())
+}
