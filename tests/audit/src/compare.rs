@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::life::{Event, Expected};
+use crate::facility::Expected;
+use crate::life::Event;
 use crate::log::HandOver;
 use crate::report::{Duplicate, Mismatch, Missing, Named, Report, Unallowed, Unexpected};
 
-/// A CLOSED says no reason; these are the ways of saying none.
+/// A CLOSED or RETRACTED says no reason; these are the ways of saying none.
 const NO_REASON: &[&str] = &["", "UNSPECIFIED", "UNKNOWN"];
 
 /// One revision of one custody, by what a log line says of it.

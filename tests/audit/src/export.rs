@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use csv::ByteRecord;
 
 use crate::key;
@@ -16,7 +16,11 @@ use crate::moment::{self, Moment};
 pub(crate) struct Row {
     pub(crate) booked: Option<Moment>,
     pub(crate) door: Option<Moment>,
+    pub(crate) entered: Option<Moment>,
     pub(crate) scheduled: Option<Moment>,
+    /// When the row says that it was exported.
+    pub(crate) as_of: Option<Moment>,
+    pub(crate) transferred_to: String,
     /// One per trigger of the mapping, in its order.
     pub(crate) triggers: Vec<Option<Moment>>,
     pub(crate) description: String,
@@ -66,10 +70,15 @@ const UTF8_BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads a whole file.
 ///
 /// # Errors
-/// When the file as a whole says nothing that can be trusted: unreadable, without a header, a mapped column missing.
+/// When the file as a whole says nothing that can be trusted: unreadable, in another encoding than the mapping says, a
+/// quote never closed, without a header, a mapped column missing.
 pub(crate) fn read(path: &Path, mapping: &Mapping) -> anyhow::Result<Read> {
     let bytes = std::fs::read(path)?;
     let bytes = bytes.strip_prefix(UTF8_BYTE_ORDER_MARK).unwrap_or(&bytes);
+    if mapping.encoding == Encoding::Utf8 {
+        std::str::from_utf8(bytes).context("not UTF-8")?;
+    }
+    ensure!(!ends_inside_quotes(bytes, mapping.delimiter), "a quote is opened and never closed");
     let mut reader = csv::ReaderBuilder::new().delimiter(mapping.delimiter).flexible(true).from_reader(bytes);
     let columns = Columns::of(reader.byte_headers().context("the header")?, mapping)?;
     let mut read = Read::default();
@@ -80,6 +89,27 @@ pub(crate) fn read(path: &Path, mapping: &Mapping) -> anyhow::Result<Read> {
         read.take(&record, line, &columns, mapping);
     }
     Ok(read)
+}
+
+/// Whether a quoted cell is still open where the file ends: everything after its quote would be one cell.
+fn ends_inside_quotes(bytes: &[u8], delimiter: u8) -> bool {
+    enum At {
+        CellBegin,
+        Plain,
+        Quoted,
+        /// After a quote inside a quoted cell: doubled, or the end.
+        Closing,
+    }
+    let mut at = At::CellBegin;
+    for byte in bytes {
+        at = match (at, *byte) {
+            (At::Quoted, b'"') => At::Closing,
+            (At::Quoted, _) | (At::CellBegin | At::Closing, b'"') => At::Quoted,
+            (_, byte) if byte == delimiter || byte == b'\r' || byte == b'\n' => At::CellBegin,
+            _ => At::Plain,
+        };
+    }
+    matches!(at, At::Quoted)
 }
 
 /// Counts lines up to where a record begins. The reader's own count lags by one where lines end in CR LF: it takes the
@@ -161,6 +191,7 @@ fn named(mapping: &Mapping) -> impl Iterator<Item = &str> {
     let optional = [&custody.booked, &release.entered, &release.scheduled, &charge.description, &charge.code]
         .into_iter()
         .chain([&charge.court, &charge.offence_level, &charge.ended, &charge.disposition])
+        .chain([&release.transferred_to, &mapping.as_of])
         .filter_map(|column| column.as_deref());
     [custody.booking_number.as_str(), release.door.as_str()]
         .into_iter()
@@ -197,12 +228,13 @@ impl Cells<'_> {
         }
         let mapping = self.mapping;
         let charge = &mapping.charge;
-        // When a row was typed is not compared, but a row with an impossible one is bad.
-        self.time(mapping.release.entered.as_deref())?;
         let mut row = Row {
             booked: self.time(mapping.custody.booked.as_deref())?,
             door: self.time(Some(&mapping.release.door))?,
+            entered: self.time(mapping.release.entered.as_deref())?,
             scheduled: self.time(mapping.release.scheduled.as_deref())?,
+            as_of: self.time(mapping.as_of.as_deref())?,
+            transferred_to: self.optional(mapping.release.transferred_to.as_deref())?,
             description: self.optional(charge.description.as_deref())?,
             code: self.optional(charge.code.as_deref())?,
             court: self.optional(charge.court.as_deref())?,

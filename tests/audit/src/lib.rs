@@ -5,12 +5,13 @@
 //! was handed over, never how fast; signatures, streams and receipts are the relay's `trace` and `verify`.
 //!
 //! The way through: [`Inputs`] -> `mapping`, `allow`, `registry` (the rules), `export` (rows of a file), `reading` (the
-//! release of one custody), `part` (what one subscriber sees of it), `life` (which revisions leave the jail, and to whom
-//! they are addressed), `log` (what was handed over), `compare` (the findings) -> [`Report`].
+//! release of one custody), `part` (what one subscriber sees of it), `life` (which revisions leave, and to whom each
+//! is addressed), `facility` (all exports of a jail in their order), `log` (what was handed over), `compare` (the findings) -> [`Report`].
 
 mod allow;
 mod compare;
 mod export;
+mod facility;
 mod key;
 mod life;
 mod log;
@@ -96,9 +97,9 @@ pub fn audit(inputs: &Inputs) -> anyhow::Result<Report> {
     let mut oris = BTreeSet::new();
     for facility in &inputs.facilities {
         ensure!(oris.insert(&facility.ori), "facility {} is given twice", facility.ori);
-        let ledger = life::Facility::open(facility, &registry, inputs.as_of)
+        let ledger = facility::Facility::open(facility, &registry, inputs.as_of)
             .with_context(|| format!("facility {}", facility.ori))?;
-        expected.push(ledger.replay(&facility.exports, &mut report)?);
+        expected.push(ledger.replay(&mut report)?);
     }
     let hand_overs = log::read_all(&inputs.hand_over_logs, &mut report)?;
     compare::compare(&expected, &hand_overs, &mut report);

@@ -1,21 +1,19 @@
-//! Which revisions of each custody leave one jail as its exports come in, and to whom each is addressed: the agent's and
-//! the relay's rules side by side, since corrections follow the told.
+//! One custody through all exports of its jail: which revisions leave, and to whom each is addressed. The agent's and the
+//! relay's rules side by side, since corrections follow the told.
 //! Out of scope: what really happened (`log`, `compare`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::allow::{AllowList, Entry};
-use crate::export::{self, Custody};
+use crate::export::Custody;
 use crate::key::CustodyKeys;
 use crate::mapping::{Certainty, Mapping};
 use crate::part::Part;
-use crate::reading::{self, HeadFacts};
+use crate::reading::{self, HeadFacts, Reading};
 use crate::registry::{Registry, Seen};
-use crate::report::{Place, RefusedExport, RefusedRow, Report};
-use crate::{Export, FacilityInput};
+use crate::report::Place;
 
 /// One revision that leaves the jail.
 #[derive(Debug, Clone)]
@@ -23,7 +21,7 @@ pub(crate) struct Event {
     pub(crate) custody_key: String,
     pub(crate) revision: u32,
     pub(crate) state: String,
-    /// The head's reason; absent for CLOSED, which has no content.
+    /// The head's reason; absent for CLOSED and RETRACTED, which have no content.
     pub(crate) reason: Option<String>,
     pub(crate) place: Place,
     /// Subscribers that hold a disclosure.
@@ -32,248 +30,194 @@ pub(crate) struct Event {
     pub(crate) addressed: BTreeSet<String>,
 }
 
-/// Everything that one jail should have caused.
-#[derive(Debug)]
-pub(crate) struct Expected {
-    pub(crate) ori: String,
-    /// The traffic class that all of it must carry.
-    pub(crate) traffic: String,
-    pub(crate) events: Vec<Event>,
-    /// Every custody of the input, also those of which nothing leaves: key -> where it stands last.
-    pub(crate) custodies: BTreeMap<String, Place>,
-}
-
-/// One jail with its rules.
-pub(crate) struct Facility<'a> {
-    input: &'a FacilityInput,
-    registry: &'a Registry,
-    present: Timestamp,
-    mapping: Mapping,
-    allow: AllowList,
-    keys: CustodyKeys,
+/// The rules of one jail and of the registry.
+pub(crate) struct Rules<'a> {
+    pub(crate) ori: &'a str,
+    pub(crate) jurisdiction: &'a str,
+    pub(crate) registry: &'a Registry,
+    pub(crate) mapping: Mapping,
+    pub(crate) allow: AllowList,
+    pub(crate) keys: CustodyKeys,
 }
 
 /// How the last look at a custody ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Look {
-    #[default]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
     Read,
     Floor,
     Refused,
 }
 
-/// One custody through all exports.
-#[derive(Default)]
-struct Life {
-    place: Option<Place>,
-    look: Look,
-    revision: u32,
-    /// Who holds what, as last disclosed.
+/// What is known of one custody after some exports.
+pub(crate) struct Life {
+    /// Where it stands last.
+    pub(crate) place: Place,
+    pub(crate) look: Look,
+    /// Revisions that left, of whatever kind.
+    pub(crate) revision: u32,
+    /// The reason it states last.
+    pub(crate) reason: Option<String>,
+    /// Its rows map to more than one reason.
+    pub(crate) disagrees: bool,
+    /// Texts that the mapping does not know, with their rows.
+    pub(crate) unmapped: BTreeMap<String, u64>,
+    /// Who holds what, as last disclosed, and was not told since that nothing more will be said.
     told: BTreeMap<String, (HeadFacts, Part)>,
-    /// The latest event that was no CLOSED: index into the events.
-    main: Option<usize>,
-    reason: Option<String>,
-    disagrees: bool,
-    unmapped: BTreeMap<String, u64>,
+    /// Everyone who was told anything and not yet to disregard it.
+    ever_told: BTreeSet<String>,
+    /// Everyone who ever got a notice of it.
+    ever_addressed: BTreeSet<String>,
+    /// Who got the latest event that was no CLOSED: the next one supersedes it, and a CLOSED does.
+    latest_addressed: BTreeSet<String>,
 }
 
-impl<'a> Facility<'a> {
-    pub(crate) fn open(
-        input: &'a FacilityInput,
-        registry: &'a Registry,
-        present: Timestamp,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
-            input,
-            registry,
-            present,
-            mapping: Mapping::read(&input.mapping)?,
-            allow: AllowList::read(&input.agent_config, input, registry)?,
-            keys: CustodyKeys::new(&input.ori, &input.secret_hex)?,
-        })
-    }
-
-    /// Plays every export in order and adds this jail's counts to the report.
-    pub(crate) fn replay(&self, exports: &[Export], report: &mut Report) -> anyhow::Result<Expected> {
-        let mut lives: BTreeMap<String, Life> = BTreeMap::new();
-        let mut events = Vec::new();
-        for file in exports {
-            let as_of = self.as_of(file)?;
-            let read = match export::read(&file.path, &self.mapping) {
-                Ok(read) => read,
-                Err(why) => {
-                    let refused = RefusedExport { export: file.path.clone(), why: format!("{why:#}") };
-                    report.refused_exports.push(refused);
-                    continue;
-                }
-            };
-            report.repeated_hours += read.repeated_hours;
-            report.refused_rows.extend(read.bad_rows.into_iter().map(|row| RefusedRow {
-                place: Place { export: file.path.clone(), line: row.line },
-                custody_key: row.booking_number.map(|number| self.keys.of(&number)),
-                column: row.column,
-                why: row.why.to_owned(),
-            }));
-            for (number, custody) in &read.custodies {
-                let life = lives.entry(number.clone()).or_default();
-                life.place = Some(Place { export: file.path.clone(), line: custody.line });
-                self.look(life, number, custody, as_of, &mut events);
-            }
-        }
-        let keyed = |(number, life): (&String, &Life)| Some((self.keys.of(number), life.place.clone()?));
-        let custodies = lives.iter().filter_map(keyed).collect();
-        count(lives.values(), &events, report);
-        let (ori, traffic) = (self.input.ori.clone(), self.allow.traffic.clone());
-        Ok(Expected { ori, traffic, events, custodies })
-    }
-
-    /// The moment that an export speaks of.
-    fn as_of(&self, file: &Export) -> anyhow::Result<Timestamp> {
-        match file.as_of {
-            Some(stated) => Ok(stated),
-            None if self.input.backfill => Ok(self.present),
-            None => {
-                let written = std::fs::metadata(&file.path).and_then(|meta| meta.modified());
-                let written = written.with_context(|| format!("export {}", file.path.display()))?;
-                Ok(Timestamp::try_from(written)?)
-            }
+impl Life {
+    pub(crate) fn new(place: Place) -> Self {
+        Self {
+            place,
+            look: Look::Read,
+            revision: 0,
+            reason: None,
+            disagrees: false,
+            unmapped: BTreeMap::new(),
+            told: BTreeMap::new(),
+            ever_told: BTreeSet::new(),
+            ever_addressed: BTreeSet::new(),
+            latest_addressed: BTreeSet::new(),
         }
     }
 
-    /// One custody as one export states it: nothing, a revision, a CLOSED, or a revision and a CLOSED.
-    fn look(
-        &self,
-        life: &mut Life,
+    /// The custody as one export states it leads to nothing, a revision, a CLOSED, both, or a retraction.
+    pub(crate) fn look(
+        &mut self,
+        rules: &Rules<'_>,
         number: &str,
         custody: &Custody,
+        place: Place,
         as_of: Timestamp,
         events: &mut Vec<Event>,
     ) {
+        self.place = place;
         if custody.refused {
-            life.look = Look::Refused;
+            self.look = Look::Refused;
             return;
         }
-        let reading = reading::read(custody, &self.mapping, as_of);
-        life.reason = reading.as_ref().map(|reading| reading.reason.clone());
-        life.disagrees = reading::reasons_of_rows(custody, &self.mapping).len() > 1;
-        life.unmapped = reading::unmapped_texts(custody, &self.mapping);
+        let reading = reading::read(custody, &rules.mapping, as_of);
+        self.reason = reading.as_ref().map(|reading| reading.reason.clone());
+        self.disagrees = reading::reasons_of_rows(custody, &rules.mapping).len() > 1;
+        self.unmapped = reading::unmapped_texts(custody, &rules.mapping);
+        // Under the floor not even a CLOSED leaves: it would say that the custody has come under it.
         if custody.rows.iter().any(|row| row.floor) {
-            life.look = Look::Floor;
+            self.look = Look::Floor;
             return;
         }
-        life.look = Look::Read;
-        let (Some(reading), Some(place)) = (reading, life.place.clone()) else { return };
+        self.look = Look::Read;
+        let custody_key = rules.keys.of(number);
+        match reading {
+            Some(reading) => self.tell(rules, number, custody, &reading, &custody_key, events),
+            None => self.retract(rules, custody_key, events),
+        }
+    }
 
+    /// There is a release: the news to whoever may be told, and a CLOSED to whoever no longer may.
+    fn tell(
+        &mut self,
+        rules: &Rules<'_>,
+        number: &str,
+        custody: &Custody,
+        reading: &Reading,
+        custody_key: &str,
+        events: &mut Vec<Event>,
+    ) {
         let flags = custody.rows.iter().flat_map(|row| row.flags.iter().cloned()).collect();
-        let allowed = self.allow.decide(&reading, &flags);
+        let allowed = rules.allow.decide(reading, &flags);
         let head = reading.head();
         let see = |(subscriber, entry): (&&str, &&Entry)| {
-            let part = Part::of(&entry.fields, number, custody, &reading, &self.mapping);
+            let part = Part::of(&entry.fields, number, custody, reading, &rules.mapping);
             ((*subscriber).to_owned(), (head.clone(), part))
         };
         let sees: BTreeMap<String, (HeadFacts, Part)> = allowed.iter().map(see).collect();
         let dropped: BTreeSet<String> =
-            life.told.keys().filter(|subscriber| !sees.contains_key(*subscriber)).cloned().collect();
-        let news = sees.iter().any(|(subscriber, seen)| life.told.get(subscriber) != Some(seen));
-        let custody_key = self.keys.of(number);
-        let told_by = life.main;
+            self.told.keys().filter(|subscriber| !sees.contains_key(*subscriber)).cloned().collect();
+        let news = sees.iter().any(|(subscriber, seen)| self.told.get(subscriber) != Some(seen));
+        // Whoever is dropped held the event before this look: that one says who of them was really told.
+        let told_before = self.latest_addressed.clone();
 
         if news {
-            let wants = |subscriber: &str| {
-                let as_request = allowed.get(subscriber).is_some_and(|entry| entry.as_request);
-                let seen = self.seen(&head.state, Some(&head.reason), head.certainty, as_request);
-                self.registry.wants(subscriber, seen)
+            let disclosed: BTreeSet<String> = sees.keys().cloned().collect();
+            let wants = |subscriber: &String| {
+                let as_request = allowed.get(subscriber.as_str()).is_some_and(|entry| entry.as_request);
+                let seen = rules.seen(&head.state, Some(&head.reason), head.certainty, as_request);
+                rules.registry.wants(subscriber, seen)
             };
-            let disclosed = sees.keys().cloned().collect();
-            let addressed = addressed(&disclosed, told_by, events, wants);
-            life.revision += 1;
-            life.main = Some(events.len());
-            events.push(Event {
-                custody_key: custody_key.clone(),
-                revision: life.revision,
-                state: head.state.clone(),
-                reason: Some(head.reason.clone()),
-                place: place.clone(),
-                disclosed,
-                addressed,
-            });
+            let addressed = addressed(&disclosed, &told_before, wants);
+            self.latest_addressed.clone_from(&addressed);
+            self.ever_told.extend(disclosed.iter().cloned());
+            self.told = sees;
+            let reason = Some(head.reason.clone());
+            self.leave(custody_key.to_owned(), &head.state, reason, disclosed, addressed, events);
         }
         if !dropped.is_empty() {
-            // Whoever is dropped held the main event before this look: that one says who was really told.
-            let seen = self.seen("CLOSED", None, Certainty::Confirmed, false);
+            self.told.retain(|subscriber, _| !dropped.contains(subscriber));
             let addressed =
-                addressed(&dropped, told_by, events, |subscriber| self.registry.wants(subscriber, seen));
-            life.revision += 1;
-            events.push(Event {
-                custody_key,
-                revision: life.revision,
-                state: "CLOSED".to_owned(),
-                reason: None,
-                place,
-                disclosed: dropped,
-                addressed,
-            });
-        }
-        if news {
-            life.told = sees;
-        } else {
-            life.told.retain(|subscriber, _| sees.contains_key(subscriber));
+                addressed(&dropped, &told_before, |subscriber| rules.wants_bare(subscriber, "CLOSED"));
+            self.leave(custody_key.to_owned(), "CLOSED", None, dropped, addressed, events);
         }
     }
 
+    /// What was told is no longer so: a correction of fact goes to whoever was told it, whatever the rules say now.
+    fn retract(&mut self, rules: &Rules<'_>, custody_key: String, events: &mut Vec<Event>) {
+        if self.ever_told.is_empty() {
+            return;
+        }
+        let disclosed = std::mem::take(&mut self.ever_told);
+        self.told.clear();
+        let addressed = addressed(&disclosed, &self.ever_addressed, |subscriber| {
+            rules.wants_bare(subscriber, "RETRACTED")
+        });
+        self.latest_addressed.clone_from(&addressed);
+        self.leave(custody_key, "RETRACTED", None, disclosed, addressed, events);
+    }
+
+    fn leave(
+        &mut self,
+        custody_key: String,
+        state: &str,
+        reason: Option<String>,
+        disclosed: BTreeSet<String>,
+        addressed: BTreeSet<String>,
+        events: &mut Vec<Event>,
+    ) {
+        self.revision += 1;
+        self.ever_addressed.extend(addressed.iter().cloned());
+        let (revision, place, state) = (self.revision, self.place.clone(), state.to_owned());
+        events.push(Event { custody_key, revision, state, reason, place, disclosed, addressed });
+    }
+}
+
+impl Rules<'_> {
     fn seen<'s>(
         &'s self,
         state: &'s str,
         reason: Option<&'s str>,
-        sure: Certainty,
+        certainty: Certainty,
         as_request: bool,
     ) -> Seen<'s> {
-        let (ori, jurisdiction) = (self.input.ori.as_str(), self.input.jurisdiction.as_str());
-        Seen { ori, jurisdiction, state, reason, certainty: sure, as_request }
+        Seen { ori: self.ori, jurisdiction: self.jurisdiction, state, reason, certainty, as_request }
+    }
+
+    /// Whether a subscriber asks for an event that has no content.
+    fn wants_bare(&self, subscriber: &str, state: &str) -> bool {
+        self.registry.wants(subscriber, self.seen(state, None, Certainty::Confirmed, false))
     }
 }
 
-/// Who of those with a disclosure gets a notice: who asks for it, and who was addressed by the predecessor.
+/// Who of those with a disclosure gets a notice: who asks for it, and who was told before.
 fn addressed(
     disclosed: &BTreeSet<String>,
-    predecessor: Option<usize>,
-    events: &[Event],
-    wants: impl Fn(&str) -> bool,
+    told_before: &BTreeSet<String>,
+    wants: impl Fn(&String) -> bool,
 ) -> BTreeSet<String> {
-    let before = predecessor.and_then(|index| events.get(index)).map(|event| &event.addressed);
-    let told = |subscriber: &String| before.is_some_and(|before| before.contains(subscriber));
-    disclosed.iter().filter(|subscriber| told(subscriber) || wants(subscriber)).cloned().collect()
-}
-
-fn count<'l>(lives: impl Iterator<Item = &'l Life>, events: &[Event], report: &mut Report) {
-    for life in lives {
-        report.custodies += 1;
-        report.disagreeing += u64::from(life.disagrees);
-        if let Some(reason) = &life.reason {
-            *report.reasons.entry(reason.clone()).or_default() += 1;
-        }
-        for (text, rows) in &life.unmapped {
-            *report.unmapped_texts.entry(text.clone()).or_default() += rows;
-        }
-        match life.look {
-            _ if life.revision > 0 => report.custodies_with_event += 1,
-            Look::Refused => report.refused += 1,
-            Look::Read => report.withheld += 1,
-            Look::Floor => {
-                report.withheld += 1;
-                report.withheld_by_floor += 1;
-            }
-        }
-    }
-    for event in events {
-        report.events += 1;
-        report.events_addressed += u64::from(!event.addressed.is_empty());
-        report.notices += event.addressed.len() as u64;
-        for subscriber in &event.addressed {
-            *report.notices_by_subscriber.entry(subscriber.clone()).or_default() += 1;
-        }
-        if event.reason.is_some() {
-            report.allowed_not_subscribed += event.disclosed.difference(&event.addressed).count() as u64;
-        }
-    }
+    let due = |subscriber: &&String| told_before.contains(*subscriber) || wants(subscriber);
+    disclosed.iter().filter(due).cloned().collect()
 }

@@ -53,6 +53,7 @@ struct Input {
     encoding: String,
     time_zone: String,
     time_formats: Vec<String>,
+    as_of: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,6 +71,7 @@ pub(crate) struct ReleaseColumns {
     _door_uncertainty_s: u32,
     pub(crate) entered: Option<String>,
     pub(crate) scheduled: Option<String>,
+    pub(crate) transferred_to: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -172,6 +174,8 @@ pub(crate) struct Mapping {
     pub(crate) encoding: Encoding,
     pub(crate) zone: TimeZone,
     pub(crate) time_formats: Vec<String>,
+    /// Column with the time that a row speaks of.
+    pub(crate) as_of: Option<String>,
     pub(crate) custody: CustodyColumns,
     pub(crate) release: ReleaseColumns,
     pub(crate) triggers: Vec<Trigger>,
@@ -227,6 +231,7 @@ impl Mapping {
             encoding,
             zone,
             time_formats: file.input.time_formats,
+            as_of: file.input.as_of,
             custody: file.custody,
             release: file.release,
             triggers: file.trigger,

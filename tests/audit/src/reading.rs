@@ -10,9 +10,6 @@ use crate::export::Custody;
 use crate::mapping::{Certainty, Disposition, Mapping};
 use crate::moment::Moment;
 
-/// The reason under which a transfer for health leaves the jail.
-const VEILED_REASON: &str = "TRANSFER_AGENCY";
-
 /// The release of one custody, as one export states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reading {
@@ -22,9 +19,12 @@ pub(crate) struct Reading {
     pub(crate) health: bool,
     pub(crate) certainty: Certainty,
     pub(crate) t0: Option<Moment>,
+    pub(crate) t1: Option<Moment>,
     pub(crate) t10: Option<Moment>,
     /// When a SCHEDULED release is due.
     pub(crate) due: Option<Moment>,
+    /// The next custodian, where the record names one.
+    pub(crate) transferred_to: String,
 }
 
 /// What everybody who is told sees of a revision.
@@ -34,20 +34,32 @@ pub(crate) struct HeadFacts {
     pub(crate) reason: String,
     pub(crate) certainty: Certainty,
     pub(crate) t0: Option<Moment>,
+    pub(crate) t1: Option<Moment>,
     pub(crate) t10: Option<Moment>,
     pub(crate) due: Option<Moment>,
+    pub(crate) transferred_to: String,
 }
 
 impl Reading {
-    /// The head: a transfer for health is a transfer to an agency there.
+    /// The head hides what is about health: a hospital is an agency there, and what is no transfer has no reason that
+    /// would be true.
     pub(crate) fn head(&self) -> HeadFacts {
         HeadFacts {
             state: self.state.clone(),
-            reason: if self.health { VEILED_REASON.to_owned() } else { self.reason.clone() },
+            reason: match self.health {
+                true if self.state == "TRANSFERRED" || self.reason == "TRANSFER_HOSPITAL" => {
+                    "TRANSFER_AGENCY"
+                }
+                true => "UNKNOWN",
+                false => &self.reason,
+            }
+            .to_owned(),
             certainty: self.certainty,
             t0: self.t0,
+            t1: self.t1,
             t10: self.t10,
             due: self.due,
+            transferred_to: if self.health { String::new() } else { self.transferred_to.clone() },
         }
     }
 }
@@ -58,6 +70,9 @@ pub(crate) fn read(custody: &Custody, mapping: &Mapping, as_of: Timestamp) -> Op
     // the order of rows says nothing.
     let door = custody.rows.iter().filter_map(|row| row.door).max();
     let due = custody.rows.iter().filter_map(|row| row.scheduled).max();
+    let t1 = custody.rows.iter().filter_map(|row| row.entered).max();
+    let transferred_to =
+        custody.rows.iter().map(|row| &row.transferred_to).max().cloned().unwrap_or_default();
     let triggered = mapping.triggers.iter().enumerate().filter_map(|(place, trigger)| {
         let at = custody.rows.iter().filter_map(|row| row.triggers.get(place).copied().flatten()).min()?;
         Some((trigger.reason.as_str(), at))
@@ -71,11 +86,14 @@ pub(crate) fn read(custody: &Custody, mapping: &Mapping, as_of: Timestamp) -> Op
             health: false,
             certainty: Certainty::Confirmed,
             t0: Some(*t0),
+            t1,
             t10: None,
             due: None,
+            transferred_to,
         });
     };
     let decided = decide(custody, mapping, at.at);
+    let as_of = custody.rows.iter().filter_map(|row| row.as_of).max().map_or(as_of, |own| own.at);
     let scheduled = door.is_none_or(|door| door.at > as_of);
     Some(Reading {
         state: if scheduled { "SCHEDULED".to_owned() } else { decided.state },
@@ -83,8 +101,10 @@ pub(crate) fn read(custody: &Custody, mapping: &Mapping, as_of: Timestamp) -> Op
         reason: decided.reason,
         health: decided.health,
         certainty: decided.certainty,
+        t1,
         t10: door.filter(|_| !scheduled),
         due: scheduled.then_some(at),
+        transferred_to,
     })
 }
 

@@ -61,6 +61,36 @@ fn a_missing_or_doubled_column_refuses_the_whole_export() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_refuses_the_whole_export() {
+    let mut scene = Scene::new();
+    scene.export(csv(&[BOND, BOND]) + "\"NG-26-000002,");
+    scene.export(csv(&[BOND]).replace("An invented charge", "A \"\"quoted\"\" charge"));
+    scene.export(csv(&[BOND]).replace("\"An invented charge\"", "12\" of pipe"));
+    let report = scene.report();
+    assert_eq!(report.refused_exports.len(), 1, "{:?}", report.refused_exports);
+    assert_eq!(report.refused_exports[0].why, "a quote is opened and never closed");
+    assert_eq!((report.refused_rows.len(), report.events), (0, 2));
+}
+
+#[test]
+fn a_column_says_which_moment_a_row_speaks_of() {
+    let mapping = fs::read_to_string(shipped_mapping()).unwrap();
+    let mut scene = Scene::new();
+    let path = scene.dir.path().join("mapping.toml");
+    let time_zone = "time_zone = \"America/Los_Angeles\"";
+    fs::write(&path, mapping.replace(time_zone, &format!("as_of = \"exported\"\n{time_zone}"))).unwrap();
+    scene.facility().mapping = path;
+    let exported = |at: &str| {
+        let text = csv(&[BOND]);
+        let (header, row) = text.trim_end().split_once('\n').unwrap();
+        format!("{header},exported\n{row},{at}\n")
+    };
+    scene.export(exported("2026-03-17 15:00:00"));
+    scene.export(exported("2026-03-17 15:20:00"));
+    scene.check_due(&[(1, "SCHEDULED", SUPERVISION), (2, "RELEASED", SUPERVISION)]);
+}
+
+#[test]
 fn a_byte_order_mark_blanks_and_the_case_of_a_booking_number_are_no_news() {
     let mut scene = Scene::new();
     scene.export(csv(&[BOND]));
@@ -89,7 +119,7 @@ fn windows_1252_and_utf_8_say_the_same() {
 
     let mut wrong = Scene::new();
     wrong.export(&bytes);
-    assert_eq!(wrong.report().refused, 1, "bytes that are no UTF-8 keep the custody aside");
+    assert_eq!(wrong.report().refused_exports.len(), 1, "a mapping that says UTF-8 is wrong about this file");
 }
 
 #[test]

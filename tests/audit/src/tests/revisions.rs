@@ -45,6 +45,28 @@ fn who_was_closed_is_told_again_when_allowed_again() {
 }
 
 #[test]
+fn a_record_that_shows_no_release_any_more_is_retracted_towards_everyone_who_was_told() {
+    let inside = Charge { bail: "", ..BOND.at_bail() };
+    let held = Charge { imm_hold: true, ..BOND };
+    let mut scene = Scene::new();
+    scene.export(csv(&[held]));
+    // Supervision is closed here, and told nothing of the new reason.
+    scene.export(csv(&[Charge { text: "Dismissed", ..held }]));
+    scene.export(csv(&[inside]));
+    scene.export(csv(&[inside]));
+    scene.export(csv(&[BOND.at_bail()]));
+    scene.check_due(&[
+        (1, "RELEASED", CIVIL),
+        (1, "RELEASED", SUPERVISION),
+        (2, "RELEASED", CIVIL),
+        (3, "CLOSED", SUPERVISION),
+        (4, "RETRACTED", CIVIL),
+        (4, "RETRACTED", SUPERVISION),
+        (5, "EXPECTED", SUPERVISION),
+    ]);
+}
+
+#[test]
 fn a_revision_and_a_closed_leave_together_in_that_order() {
     let mut scene = Scene::new();
     scene.export(csv(&[BOND.at_bail()]));
