@@ -155,6 +155,21 @@ pub fn track_consumer(node: &NodeId) -> String {
     format!("track-{node}")
 }
 
+/// Inbox prefix of an agent: nobody may read another's.
+pub fn inbox_of_agent(st: &Jurisdiction, ori: &Ori) -> String {
+    format!("_INBOX_{st}_{ori}")
+}
+
+/// Inbox prefix of a subscriber.
+pub fn inbox_of_subscriber(sub: &SubscriberId) -> String {
+    format!("_INBOX_{sub}")
+}
+
+/// Inbox prefix of a relay node.
+pub fn inbox_of_relay(node: &NodeId) -> String {
+    format!("_INBOX_relay-{node}")
+}
+
 /// The facility that a message on INGEST came from: its subject says so, because accounts let nobody else publish there.
 pub fn facility_of_ingest(subject: &str) -> Option<(Jurisdiction, Ori)> {
     let mut tokens = subject.strip_prefix("ingest.v1.release.")?.split('.');

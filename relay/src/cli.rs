@@ -1,0 +1,154 @@
+//! The commands of `sallyport-relay`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use sallyport_link::{config::ConfigProblems, exit, telemetry};
+use sallyport_relay::{
+    config::Config,
+    keys,
+    provision::{self, Report},
+};
+
+/// Routes release events from jails to the agencies that may and want to know.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a configuration and everything it names; name every problem.
+    Check {
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Make streams, durables and the static server's accounts; report drift; destroy nothing.
+    Provision {
+        #[arg(long)]
+        config: PathBuf,
+        /// Only render the static server's configuration: before the server first starts.
+        #[arg(long)]
+        server_config_only: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key.
+    Key {
+        kind: keys::Kind,
+        /// Where the seed is written; the public key is printed.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Sign a registry file.
+    SignRegistry {
+        file: PathBuf,
+        /// The registrar's seed file.
+        #[arg(long)]
+        seed: PathBuf,
+    },
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::CONFIG } else { exit::OK };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    telemetry::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(exit::SOFTWARE, &error.to_string()),
+    };
+    runtime.block_on(run(cli.command)).into()
+}
+
+async fn run(command: Command) -> u8 {
+    match command {
+        Command::Check { config } => match Config::read(&config) {
+            Ok(_) => {
+                say(&format!("{}: no problem found", config.display()));
+                exit::OK
+            }
+            Err(problems) => refuse(&problems),
+        },
+        Command::Provision { config, server_config_only, json } => {
+            provision(&config, server_config_only, json).await
+        }
+        Command::Key { kind, out } => answer(keys::make(kind, &out)),
+        Command::SignRegistry { file, seed } => {
+            answer(keys::sign_registry(&file, &seed).map(|out| format!("wrote {}", out.display())))
+        }
+    }
+}
+
+async fn provision(file: &Path, server_config_only: bool, json: bool) -> u8 {
+    let config = match Config::read(file) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems),
+    };
+    let mut report = Report::default();
+    let mut outcome = provision::render_server_config(&config, &mut report);
+    if outcome.is_ok() && !server_config_only {
+        outcome = provision::reconcile(&config, &mut report).await;
+    }
+    if json {
+        say(&serde_json::to_string(&report).unwrap_or_default());
+    } else {
+        say(&report.to_string());
+    }
+    match outcome {
+        Ok(()) if report.drift.is_empty() => exit::OK,
+        Ok(()) => exit::FAILED,
+        Err(provision::Error::Config(problems)) => refuse(&problems),
+        Err(error @ provision::Error::Unsafe(_)) => shout(exit::UNSAFE, &error),
+        Err(error) => shout(exit::UNAVAILABLE, &error),
+    }
+}
+
+fn answer(result: anyhow::Result<String>) -> u8 {
+    match result {
+        Ok(text) => {
+            say(&text);
+            exit::OK
+        }
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            exit::DATA
+        }
+    }
+}
+
+fn refuse(problems: &ConfigProblems) -> u8 {
+    complain(&problems.to_string());
+    exit::CONFIG
+}
+
+fn shout(code: u8, error: &dyn std::error::Error) -> u8 {
+    complain(&sallyport_link::publish::chain(error));
+    code
+}
+
+fn fail(code: u8, text: &str) -> ExitCode {
+    complain(text);
+    code.into()
+}
+
+#[allow(clippy::print_stdout)]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[allow(clippy::print_stderr)]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
