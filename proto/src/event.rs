@@ -47,6 +47,8 @@ pub struct ReleaseHead {
     pub t2_observed: Moment,
     /// Disclosure decided.
     pub t3_decided: Moment,
+    /// Release checks cleared.
+    pub t9_cleared: Option<Moment>,
     /// The door.
     pub t10_released: Option<Moment>,
     /// When the release is expected.
@@ -102,6 +104,7 @@ impl TryFrom<wire::ReleaseHead> for ReleaseHead {
             t1_entered: time::optional("head.t1_entered", w.t1_entered)?,
             t2_observed: time::required("head.t2_observed", w.t2_observed)?,
             t3_decided: time::required("head.t3_decided", w.t3_decided)?,
+            t9_cleared: time::optional("head.t9_cleared", w.t9_cleared)?,
             t10_released: time::optional("head.t10_released", w.t10_released)?,
             expected: time::window("head.expected", w.expected)?,
             traffic: TrafficClass::checked(w.traffic)?,
@@ -138,6 +141,7 @@ impl From<ReleaseHead> for wire::ReleaseHead {
             t1_entered: h.t1_entered.map(Into::into),
             t2_observed: Some(h.t2_observed.into()),
             t3_decided: Some(h.t3_decided.into()),
+            t9_cleared: h.t9_cleared.map(Into::into),
             t10_released: h.t10_released.map(Into::into),
             expected: h.expected.map(time::window_to_wire),
             traffic: Some(h.traffic.into()),

@@ -7,7 +7,7 @@ use crate::{
     field::{self, FieldError},
     ids::{EventId, NoticeId, SubscriberId, SubscriptionId},
     key::{Signer, SigningKey},
-    provenance::{Provenance, TrafficClass},
+    provenance::{AgreementId, Provenance, TrafficClass},
     time::{self, Moment},
     vocabulary::{NoticeWhy, Priority, Purpose},
     wire,
@@ -56,6 +56,8 @@ pub struct Notice {
     pub legal_basis: Option<String>,
     /// What the subscriber wants to know it for.
     pub purpose: Option<Purpose>,
+    /// The agreement of the disclosure.
+    pub agreement: AgreementId,
 }
 
 /// Absolute times; absent where none applies.
@@ -160,6 +162,7 @@ impl TryFrom<wire::Notice> for Notice {
                 0 => None,
                 value => Some(Purpose::from_wire("notice.purpose", value)?),
             },
+            agreement: AgreementId::required("notice.agreement", w.agreement)?,
         })
     }
 }
@@ -192,6 +195,7 @@ impl From<Notice> for wire::Notice {
             case_number: n.case_number.unwrap_or_default(),
             legal_basis: n.legal_basis.unwrap_or_default(),
             purpose: n.purpose.map(i32::from).unwrap_or_default(),
+            agreement: Some(n.agreement.into()),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Receipt {
     pub traffic: TrafficClass,
     /// The subscriber's machine had stored it.
     pub t6_received: Option<Moment>,
+    /// It was in the agency's own application; for STAGED.
+    pub staged: Option<Moment>,
     /// A person saw it.
     pub t7_seen: Option<Moment>,
     /// Answered.
@@ -175,6 +177,7 @@ impl TryFrom<wire::Receipt> for Receipt {
             text: field::optional(w.text),
             traffic: TrafficClass::checked(w.traffic)?,
             t6_received: time::optional("receipt.t6_received", w.t6_received)?,
+            staged: time::optional("receipt.staged", w.staged)?,
             t7_seen: time::optional("receipt.t7_seen", w.t7_seen)?,
             t8_answered: time::optional("receipt.t8_answered", w.t8_answered)?,
             published: time::required("receipt.published", w.published)?,
@@ -194,6 +197,7 @@ impl From<Receipt> for wire::Receipt {
             text: r.text.unwrap_or_default(),
             traffic: Some(r.traffic.into()),
             t6_received: r.t6_received.map(Into::into),
+            staged: r.staged.map(Into::into),
             t7_seen: r.t7_seen.map(Into::into),
             t8_answered: r.t8_answered.map(Into::into),
             published: Some(r.published.into()),

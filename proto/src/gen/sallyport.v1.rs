@@ -640,6 +640,9 @@ pub struct ReleaseHead {
     /// How an INFERRED release was inferred, seconds of uncertainty.
     #[prost(uint32, tag = "25")]
     pub inferred_uncertainty_s: u32,
+    /// Release checks cleared.
+    #[prost(message, optional, tag = "26")]
+    pub t9_cleared: ::core::option::Option<Moment>,
 }
 /// What one subscriber may have of one event. Sealed later: then only that subscriber reads the part.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -731,16 +734,20 @@ pub struct Charge {
     pub disposition_text: ::prost::alloc::string::String,
 }
 /// One request of the catch-up service: what was answered after this sequence of the stream created then.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CatchupRequest {
     #[prost(uint64, tag = "1")]
     pub after_sequence: u64,
     #[prost(message, optional, tag = "2")]
     pub stream_created: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub provenance: ::core::option::Option<Provenance>,
 }
 /// Its responses: at most 256 items, then one end.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CatchupResponse {
+    #[prost(message, optional, tag = "4")]
+    pub provenance: ::core::option::Option<Provenance>,
     #[prost(oneof = "catchup_response::Item", tags = "1, 2, 3")]
     pub item: ::core::option::Option<catchup_response::Item>,
 }
@@ -835,6 +842,9 @@ pub struct Notice {
     pub legal_basis: ::prost::alloc::string::String,
     #[prost(enumeration = "Purpose", tag = "21")]
     pub purpose: i32,
+    /// The agreement of the disclosure.
+    #[prost(message, optional, tag = "22")]
+    pub agreement: ::core::option::Option<AgreementId>,
 }
 /// Absolute times; absent where none applies. Backfill and pings have none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1257,6 +1267,29 @@ pub struct Outcome {
     pub supersedes: ::prost::alloc::string::String,
     #[prost(string, tag = "18")]
     pub transferred_to: ::prost::alloc::string::String,
+    /// The request it concerns, when there is no notice: REQUEST_DECLINED_BY_LAW_OR_POLICY, NEVER_RECEIVED.
+    #[prost(string, tag = "19")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Stated by the facility alone.
+    #[prost(message, optional, tag = "20")]
+    pub way_back: ::core::option::Option<WayBack>,
+}
+/// When the way back ended at the jail, all on the jail's own clock: from publishing to holding the receipt is a proven
+/// upper bound of the one-way latency. Receipt published and receipt stored stand in Receipt and RelayedReceipt.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WayBack {
+    /// The event was handed to the broker.
+    #[prost(message, optional, tag = "1")]
+    pub event_published: ::core::option::Option<Moment>,
+    /// The answer with the subscriber's receipt was stored at the jail.
+    #[prost(message, optional, tag = "2")]
+    pub answer_at_jail: ::core::option::Option<Moment>,
+    /// It was shown there.
+    #[prost(message, optional, tag = "3")]
+    pub answer_shown: ::core::option::Option<Moment>,
+    /// A person at the jail answered it.
+    #[prost(message, optional, tag = "4")]
+    pub human_answer: ::core::option::Option<Moment>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1387,6 +1420,9 @@ pub struct Receipt {
     /// The facility of every notice named.
     #[prost(string, tag = "15")]
     pub ori: ::prost::alloc::string::String,
+    /// It was in the agency's own application.
+    #[prost(message, optional, tag = "16")]
+    pub staged: ::core::option::Option<Moment>,
     #[prost(oneof = "receipt::Statement", tags = "4, 5, 6")]
     pub statement: ::core::option::Option<receipt::Statement>,
 }
@@ -1662,6 +1698,9 @@ pub struct Request {
     /// Entered from paper by either side; unconfirmed by the other.
     #[prost(bool, tag = "19")]
     pub from_paper: bool,
+    /// From then on, without a reply, the subscriber sees it as not received by the jail.
+    #[prost(message, optional, tag = "20")]
+    pub reply_due: ::core::option::Option<Moment>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Instrument {

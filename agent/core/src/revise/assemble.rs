@@ -105,6 +105,7 @@ pub fn assemble(
         t1_entered: facts.t1,
         t2_observed: draft.observed,
         t3_decided: Moment::exact(fresh.now, SourceClock::Agent),
+        t9_cleared: None,
         t10_released: facts.t10,
         expected: facts.expected,
         traffic: context.traffic.clone(),
