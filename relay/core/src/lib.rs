@@ -5,4 +5,6 @@
 //! decided here. Signatures are checked by the shell before routing, and again by `trace` and `verify`.
 
 pub mod deadline;
+#[cfg(test)]
+mod fixture;
 pub mod route;
