@@ -5,6 +5,8 @@
 //! decided here. Signatures are checked by the shell before routing, and again by `trace` and `verify`.
 
 pub mod deadline;
+pub mod delivery;
 #[cfg(test)]
 mod fixture;
+pub mod latency;
 pub mod route;
