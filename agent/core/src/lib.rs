@@ -11,3 +11,7 @@ pub mod intake_json;
 pub mod mapping;
 pub mod outbox;
 pub mod revise;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod sample;

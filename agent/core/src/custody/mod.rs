@@ -15,7 +15,7 @@ use sallyport_proto::{
 };
 
 pub(crate) use key::normalised;
-pub use key::{FacilitySecret, SecretError, custody_key, paper_request_id};
+pub use key::{FacilitySecret, SECRET_BYTES_MIN, SecretError, custody_key, paper_request_id};
 
 /// A custody as it was read, whole: each reading replaces what was known before.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,17 @@
 //! Who may be told is `disclose`; whether anything is new is `revise`. Reports name lines, columns and what is wrong with
 //! them, and repeat no cell: any cell may be person data.
 
+mod agreed;
+mod decode;
+mod group;
+mod header;
+mod reading;
+mod reason;
+mod release;
+mod row;
+mod rows;
+mod when;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -72,6 +83,12 @@ pub enum ExportError {
         /// What the mapping says.
         mapped: &'static str,
     },
+    /// Not one column that the mapping reads is there: perhaps the first line is no header.
+    #[error("the first line names none of the mapping's columns: {}", .missing.join(", "))]
+    NoHeader {
+        /// Named by the mapping.
+        missing: Vec<String>,
+    },
     /// Columns that the mapping reads are not there.
     #[error("no column {}; the file has {}", .missing.join(", "), .present.join(", "))]
     MissingColumns {
@@ -102,6 +119,13 @@ pub fn read_export(
     as_of: Timestamp,
     observed: Timestamp,
 ) -> Result<Reading, ExportError> {
-    let _ = (mapping, bytes, as_of, observed);
-    Err(ExportError::Empty)
+    let text = decode::text(bytes, mapping.input.encoding)?;
+    reading::of(mapping, &text, as_of, observed)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod county;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

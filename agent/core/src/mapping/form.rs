@@ -15,8 +15,8 @@ pub(super) struct File {
     pub(super) name: Text,
     pub(super) version: Text,
     pub(super) input: Input,
-    pub(super) custody: CustodyColumns,
-    pub(super) release: ReleaseColumns,
+    pub(super) custody: Spanned<CustodyColumns>,
+    pub(super) release: Spanned<ReleaseColumns>,
     #[serde(default)]
     pub(super) trigger: Vec<Trigger>,
     #[serde(default)]

@@ -202,16 +202,21 @@ impl Mapping {
         }
     }
 
-    /// What a text means. One that is not in the table: UNKNOWN, after all others.
+    /// What a text means.
     pub fn disposition(&self, text: &str) -> Disposition {
-        self.dispositions.get(text).copied().unwrap_or(Disposition {
+        self.dispositions.get(text).copied().unwrap_or_else(|| self.unmapped())
+    }
+
+    /// What a text means that is not in the table: UNKNOWN, after all others.
+    pub fn unmapped(&self) -> Disposition {
+        Disposition {
             rank: self.precedence.unmapped_rank,
             place: usize::MAX,
             reason: ReleaseReason::Unknown,
             state: self.precedence.unmapped_state,
             certainty: self.precedence.unmapped_certainty,
             health: false,
-        })
+        }
     }
 }
 
