@@ -1,4 +1,7 @@
 //! Waiting for a state with a deadline: the only place where a test may let time pass.
+//!
+//! Everything in this crate blocks its thread. In an asynchronous test that is harmless on the runtime's multi-threaded
+//! flavour (`#[tokio::test(flavor = "multi_thread")]`): the body of the test runs on a thread that has no other task.
 
 use std::time::{Duration, Instant};
 
