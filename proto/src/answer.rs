@@ -1,5 +1,7 @@
 //! What the relay sends back to a jail. An agent believes an answer only with the signature of a node of its registry.
 
+use std::fmt;
+
 use prost::Message;
 
 use crate::{
@@ -90,13 +92,19 @@ pub struct RelayedReceipt {
     pub receipts_sequence: u64,
 }
 
-/// A request on its way to the jail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request on its way to the jail. It may hold person data: Debug does not show it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RelayedRequest {
     /// The subscriber's signed envelope.
     pub request: Vec<u8>,
     /// Stored on REQUESTS.
     pub stored: Moment,
+}
+
+impl fmt::Debug for RelayedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelayedRequest({} bytes)", self.request.len())
+    }
 }
 
 /// UNKNOWN_KEY and UNSUPPORTED_VERSION may pass when the registry or the relay is newer; nothing else may.

@@ -145,11 +145,11 @@ impl From<Disclosure> for wire::Disclosure {
     }
 }
 
-fn redacted(text: String) -> Option<Redacted<String>> {
+pub(crate) fn redacted(text: String) -> Option<Redacted<String>> {
     field::optional(text).map(Redacted::new)
 }
 
-fn exposed(text: Option<Redacted<String>>) -> String {
+pub(crate) fn exposed(text: Option<Redacted<String>>) -> String {
     text.map(Redacted::into_exposed).unwrap_or_default()
 }
 

@@ -1,6 +1,8 @@
 //! The release event: one signed head and the disclosures it commits to. Made by an agent, opened by a relay; a
 //! subscriber opens the head and its own disclosure from a notice.
 
+use std::fmt;
+
 use prost::Message;
 
 use crate::{
@@ -209,8 +211,9 @@ pub struct UnverifiedEvent {
     claimed_event_id: String,
 }
 
-/// A release event whose head this facility signed and whose disclosures are those the head commits to.
-#[derive(Debug, Clone)]
+/// A release event whose head this facility signed and whose disclosures are those the head commits to. Debug shows
+/// neither bytes nor parts.
+#[derive(Clone)]
 pub struct VerifiedEvent {
     /// The head.
     pub head: ReleaseHead,
@@ -218,6 +221,16 @@ pub struct VerifiedEvent {
     pub head_bytes: Vec<u8>,
     /// Each disclosure with its original bytes.
     pub disclosures: Vec<(Disclosure, Vec<u8>)>,
+}
+
+impl fmt::Debug for VerifiedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let disclosures = self.disclosures.iter().map(|(disclosure, _)| disclosure).collect::<Vec<_>>();
+        f.debug_struct("VerifiedEvent")
+            .field("head", &self.head)
+            .field("disclosures", &disclosures)
+            .finish_non_exhaustive()
+    }
 }
 
 impl UnverifiedEvent {

@@ -87,6 +87,10 @@ fn is_custody_key(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|b| b.is_ascii_uppercase() || (b'2'..=b'7').contains(&b))
 }
 
+fn is_decision(text: &str) -> bool {
+    text.len() <= crate::limits::DECISION_ID_BYTES_MAX && text.split('.').all(is_token)
+}
+
 fn is_notice(text: &str) -> bool {
     let mut parts = text.splitn(3, '.');
     parts.next().is_some_and(is_ori)
@@ -110,6 +114,12 @@ id!(/// UUIDv7 of one revision; counts only together with the facility that sign
     EventId, "a lower-case UUIDv7", is_uuid_v7);
 id!(/// UUIDv7 of an instrument lodged at a jail.
     RequestId, "a lower-case UUIDv7", is_uuid_v7);
+id!(/// UUIDv7 of an outcome that one side states.
+    OutcomeId, "a lower-case UUIDv7", is_uuid_v7);
+id!(/// UUIDv7 of a subscriber's statement about its desk.
+    AvailabilityId, "a lower-case UUIDv7", is_uuid_v7);
+id!(/// One decision of the relay: made of what it is about, so that every node that takes it names it the same.
+    DecisionId, "a decision id (tokens [a-z0-9_-] joined by dots)", is_decision);
 id!(/// 26 characters of base32 that stand for a booking at a facility, and say nothing about it.
     CustodyKey, "26 characters of base32", is_custody_key);
 id!(/// `<ori>.<event>.<subscriber>`
@@ -152,6 +162,18 @@ impl From<uuid::Uuid> for EventId {
 }
 
 impl From<uuid::Uuid> for RequestId {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.hyphenated().to_string().into())
+    }
+}
+
+impl From<uuid::Uuid> for OutcomeId {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.hyphenated().to_string().into())
+    }
+}
+
+impl From<uuid::Uuid> for AvailabilityId {
     fn from(id: uuid::Uuid) -> Self {
         Self(id.hyphenated().to_string().into())
     }

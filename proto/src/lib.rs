@@ -4,6 +4,7 @@
 //! valid by construction: one checked type per message, made by `TryFrom` of the wire type.
 
 pub mod answer;
+pub mod catchup;
 pub mod disclosure;
 pub mod envelope;
 pub mod event;
@@ -13,15 +14,17 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod notice;
+pub mod operations;
+pub mod outcome;
 pub mod problem;
-// pub mod operations;
-// pub mod outcome;
 pub mod provenance;
 pub mod receipt;
 pub mod redact;
 pub mod registry;
-// pub mod request;
+pub mod reply;
+pub mod request;
 pub mod routed;
+pub mod signed;
 pub mod subject;
 pub mod time;
 pub mod vocabulary;

@@ -2,6 +2,8 @@
 
 /// A subject token. Three of them and two ids stay far under the 4 KiB a NATS subject may have.
 pub const TOKEN_BYTES_MAX: usize = 64;
+/// A decision's id is the end of its subject: a notice id, an attempt and a word fit twice.
+pub const DECISION_ID_BYTES_MAX: usize = 256;
 /// INGEST refuses larger messages (headers included): a flood of one facility must not crowd out the others.
 pub const INGEST_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// What NATS headers of ours take of a message at most (Msg-Id, trace parent), left free under the stream's limit.

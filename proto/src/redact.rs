@@ -48,7 +48,17 @@ macro_rules! redacted_debug {
     };
 }
 
-redacted_debug!(Part, Charge, RequestDetails, Envelope, ReleaseEvent, Notice, Parked);
+redacted_debug!(
+    Part,
+    Charge,
+    RequestDetails,
+    Envelope,
+    ReleaseEvent,
+    Notice,
+    Parked,
+    RelayedRequest,
+    CatchupItem
+);
 
 #[cfg(test)]
 mod tests {

@@ -39,12 +39,8 @@ pub struct Window {
 
 impl From<Moment> for wire::Moment {
     fn from(moment: Moment) -> Self {
-        let (seconds, nanos) = (moment.at.as_second(), moment.at.subsec_nanosecond());
-        // protobuf counts nanoseconds forward from the second; jiff's carry the sign of the whole.
-        let (seconds, nanos) =
-            if nanos < 0 { (seconds - 1, nanos + 1_000_000_000) } else { (seconds, nanos) };
         Self {
-            value: Some(prost_types::Timestamp { seconds, nanos }),
+            value: Some(timestamp_to_wire(moment.at)),
             source_clock: wire::SourceClock::from(moment.clock) as i32,
             uncertainty_s: moment.uncertainty_s,
         }
@@ -80,13 +76,25 @@ pub(crate) fn window_to_wire(window: Window) -> wire::Window {
     wire::Window { earliest: window.earliest.map(Into::into), latest: window.latest.map(Into::into) }
 }
 
-fn checked(field: &'static str, moment: wire::Moment) -> Result<Moment, FieldError> {
-    let value = moment.value.ok_or(FieldError::missing(field))?;
+/// A bare protobuf timestamp.
+pub(crate) fn timestamp(field: &'static str, value: prost_types::Timestamp) -> Result<Timestamp, FieldError> {
     if !(0..1_000_000_000).contains(&value.nanos) {
         return Err(FieldError::malformed(field, "a protobuf timestamp"));
     }
-    let at = Timestamp::new(value.seconds, value.nanos)
-        .map_err(|_| FieldError::malformed(field, "a time between the years -9999 and 9999"))?;
+    Timestamp::new(value.seconds, value.nanos)
+        .map_err(|_| FieldError::malformed(field, "a time between the years -9999 and 9999"))
+}
+
+/// The wire form of a bare timestamp.
+pub(crate) fn timestamp_to_wire(at: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
+    // protobuf counts nanoseconds forward from the second; jiff's carry the sign of the whole.
+    let (seconds, nanos) = if nanos < 0 { (seconds - 1, nanos + 1_000_000_000) } else { (seconds, nanos) };
+    prost_types::Timestamp { seconds, nanos }
+}
+
+fn checked(field: &'static str, moment: wire::Moment) -> Result<Moment, FieldError> {
+    let at = timestamp(field, moment.value.ok_or(FieldError::missing(field))?)?;
     let clock = SourceClock::from_wire(field, moment.source_clock)?;
     Ok(Moment { at, clock, uncertainty_s: moment.uncertainty_s })
 }
@@ -106,7 +114,7 @@ mod tests {
     #[test]
     fn nanoseconds_out_of_range_and_unknown_clocks_are_refused() {
         let good: wire::Moment = Moment::exact(Timestamp::UNIX_EPOCH, SourceClock::Relay).into();
-        let mut bad = good.clone();
+        let mut bad = good;
         bad.value = Some(prost_types::Timestamp { seconds: 0, nanos: -1 });
         assert!(required("m", Some(bad)).is_err());
         let mut bad = good;

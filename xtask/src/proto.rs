@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 /// Messages that may hold person data, in fields or inside bytes: their `Debug` is written by hand in `proto/src/redact.rs`.
-const REDACTED: [&str; 7] = [
+const REDACTED: [&str; 9] = [
     ".sallyport.v1.Part",
     ".sallyport.v1.Charge",
     ".sallyport.v1.RequestDetails",
@@ -13,6 +13,8 @@ const REDACTED: [&str; 7] = [
     ".sallyport.v1.ReleaseEvent",
     ".sallyport.v1.Notice",
     ".sallyport.v1.Parked",
+    ".sallyport.v1.RelayedRequest",
+    ".sallyport.v1.CatchupItem",
 ];
 
 const FILES: [&str; 2] = ["sallyport.v1.rs", "sallyport.v1.binpb"];

@@ -461,6 +461,7 @@ pub struct RelayedReceipt {
 }
 /// A subscriber's Request, as it signed it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct RelayedRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub request: ::prost::alloc::vec::Vec<u8>,
@@ -764,6 +765,7 @@ pub mod catchup_response {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct CatchupItem {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
@@ -1074,7 +1076,7 @@ pub struct Heartbeat {
     pub outbox_oldest: ::core::option::Option<Moment>,
     #[prost(message, optional, tag = "6")]
     pub last_intake: ::core::option::Option<Moment>,
-    /// Estimated offset of the agent's clock, milliseconds, and its bound.
+    /// Estimated offset of the agent's clock, milliseconds, and its bound. A bound of 0: no estimate.
     #[prost(sint64, tag = "7")]
     pub clock_offset_ms: i64,
     #[prost(uint64, tag = "8")]
