@@ -11,6 +11,7 @@ use sallyport_relay::{
     config::Config,
     keys,
     provision::{self, Report},
+    service,
 };
 
 /// Routes release events from jails to the agencies that may and want to know.
@@ -25,6 +26,11 @@ struct Cli {
 enum Command {
     /// Check a configuration and everything it names; name every problem.
     Check {
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Run one node.
+    Run {
         #[arg(long)]
         config: PathBuf,
     },
@@ -79,6 +85,15 @@ async fn run(command: Command) -> u8 {
                 say(&format!("{}: no problem found", config.display()));
                 exit::OK
             }
+            Err(problems) => refuse(&problems),
+        },
+        Command::Run { config } => match Config::read(&config) {
+            Ok(config) => match service::run(config).await {
+                Ok(true) => exit::OK,
+                Ok(false) => exit::FAILED,
+                Err(error @ service::StartError::Unsafe(_)) => shout(exit::UNSAFE, &error),
+                Err(error) => shout(exit::UNAVAILABLE, &error),
+            },
             Err(problems) => refuse(&problems),
         },
         Command::Provision { config, server_config_only, json } => {

@@ -1,8 +1,17 @@
 //! The relay: pulls what jails publish, routes it, commits notices, answers, forwards receipts, keeps a read model.
-//! Data's way: `intake` -> `commit` (with `parked`) -> `answer`; beside it `forward`, `catchup`, `track`.
+//! Data's way: `intake` -> `commit` -> `answer` (with `parked`); beside it `forward`, `catchup`, `track`.
 //! What is pure lives in `relay/core`.
 
+mod answer;
+mod catchup;
+mod commit;
 pub mod config;
+mod forward;
+mod intake;
 pub mod keys;
 pub mod metrics;
+pub mod node;
+mod parked;
 pub mod provision;
+mod registry;
+pub mod service;

@@ -1,0 +1,89 @@
+//! First stage: pulls from INGEST, verifies, and hands batches on to `commit`. Decides nothing but whether a message is
+//! what it claims to be; what is not goes on as `Refused`, to be parked and answered.
+
+mod verify;
+
+use std::{convert::Infallible, sync::Arc};
+
+use async_nats::jetstream;
+use sallyport_link::{fault, pull::Source};
+use sallyport_proto::{
+    envelope::Digest,
+    event::VerifiedEvent,
+    ids::{EventId, Jurisdiction, Ori},
+    subject,
+    time::Moment,
+    vocabulary::RefusalCode,
+};
+use tokio::sync::mpsc;
+
+use crate::{metrics::InFlight, node::Node};
+
+/// One message of INGEST on its way through the node. Settled by whoever ends its way.
+pub(crate) struct Pulled {
+    /// Settles it.
+    pub(crate) message: jetstream::Message,
+    /// The facility whose subject it came on: accounts let nobody else publish there.
+    pub(crate) from: (Jurisdiction, Ori),
+    /// SHA-256 of the message.
+    pub(crate) digest: Digest,
+    /// When the broker stored it.
+    pub(crate) t4_stored: Moment,
+    /// Its sequence on INGEST.
+    pub(crate) sequence: u64,
+    /// Delivered before: it may have been routed already.
+    pub(crate) redelivered: bool,
+    /// What it is.
+    pub(crate) content: Content,
+}
+
+/// What a pulled message turned out to be.
+pub(crate) enum Content {
+    /// A release event that its facility signed.
+    Event(Box<VerifiedEvent>),
+    /// Not acceptable.
+    Refused(Refused),
+}
+
+/// Why a message is not acceptable.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    /// When it could be read.
+    pub(crate) event_id: Option<EventId>,
+    /// Why.
+    pub(crate) code: RefusalCode,
+    /// In words, without person data.
+    pub(crate) text: String,
+}
+
+/// A batch in work, with its permit.
+pub(crate) struct Batch {
+    /// The messages, in stream order.
+    pub(crate) pulled: Vec<Pulled>,
+    /// Counted as in flight until the batch is done.
+    pub(crate) in_flight: InFlight,
+}
+
+/// Batches that wait for the committer: while one commits, one more is verified. More would only age.
+pub(crate) const BATCHES_WAITING_MAX: usize = 2;
+
+/// Pulls and verifies until shutdown.
+pub(crate) async fn run(node: Arc<Node>, commit: mpsc::Sender<Batch>) -> Result<(), Infallible> {
+    let mut source = Source::new(node.js.clone(), subject::INGEST, subject::RELAY_DURABLE);
+    while let Some(messages) = source.next(&node.shutdown).await {
+        fault::point("relay.intake.after-pull");
+        let routing = node.routing.load_full();
+        let pulled: Vec<_> =
+            messages.into_iter().filter_map(|message| verify::pulled(message, &routing.registry)).collect();
+        let again = pulled.iter().filter(|p| p.redelivered).count() as u64;
+        if again > 0 {
+            node.metrics.redelivered(subject::INGEST, again);
+        }
+        let in_flight = node.metrics.in_flight(i64::try_from(pulled.len()).unwrap_or(0));
+        if commit.send(Batch { pulled, in_flight }).await.is_err() {
+            // The committer ended first: shutdown. What is in hand comes again after ack_wait.
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! One node, running: checks that the server is safe, connects, starts every stage under supervision, and ends in order.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sallyport_link::{
+    clock,
+    connect::{self, LinkCounters, Login},
+    tasks::{OnError, Tasks},
+};
+use sallyport_proto::subject;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    answer, catchup, commit,
+    config::Config,
+    forward, intake,
+    metrics::Metrics,
+    node::{Node, Routing},
+    provision::safety,
+    registry,
+};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The server would lose what it acknowledged.
+    #[error(transparent)]
+    Unsafe(#[from] safety::Unsafe),
+    /// The connection cannot be made at all.
+    #[error("cannot connect to {url}")]
+    Connect {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+}
+
+/// Runs until a signal or a failing stage; gives whether it ended well.
+pub async fn run(config: Config) -> Result<bool, StartError> {
+    wait_for_safety(&config).await?;
+    let counters = Arc::new(LinkCounters::default());
+    let login = Login {
+        url: &config.nats_url,
+        name: format!("sallyport-relay-{}", config.node),
+        seed: &config.connect_seed,
+        inbox_prefix: subject::inbox_of_relay(&config.node),
+    };
+    let (client, js) = connect::connect(login, counters.clone())
+        .await
+        .map_err(|source| StartError::Connect { url: config.nats_url.clone(), source })?;
+    let shutdown = CancellationToken::new();
+    let first = Arc::new(config.registry.clone());
+    let node = Arc::new(Node {
+        instance: config.instance.clone(),
+        name: config.node.clone(),
+        signer: config.signer.clone(),
+        client: client.clone(),
+        js,
+        routing: Arc::new(ArcSwap::from_pointee(Routing::new(first.clone(), clock::now()))),
+        registry: Arc::new(ArcSwap::from(first)),
+        metrics: Arc::new(Metrics::new(counters)),
+        shutdown: shutdown.clone(),
+    });
+    let (to_commit, from_intake) = mpsc::channel(intake::BATCHES_WAITING_MAX);
+    let (to_answer, from_commit) = mpsc::channel(answer::BATCHES_WAITING_MAX);
+    let mut tasks = Tasks::new(shutdown);
+    tasks.spawn("intake", OnError::ShutDown, intake::run(node.clone(), to_commit));
+    tasks.spawn("commit", OnError::ShutDown, commit::run(node.clone(), from_intake, to_answer));
+    tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
+    tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
+    tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
+    tasks.spawn("registry", OnError::ShutDown, registry::keep_current(node.clone(), Arc::new(config)));
+    tracing::info!(node = %node.name, instance = %node.instance, registry = node.registry.load().version, "relay runs");
+    let well = tasks.run().await;
+    connect::close(&client).await;
+    Ok(well)
+}
+
+/// A server that is not there yet is waited for; one that is there and unsafe is refused.
+async fn wait_for_safety(config: &Config) -> Result<(), StartError> {
+    loop {
+        match safety::check(config).await {
+            Ok(()) => return Ok(()),
+            Err(safety::Unsafe::Silent) => {
+                tracing::warn!(url = config.nats_url, "no server answers yet; waiting for it");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
