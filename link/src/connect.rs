@@ -3,12 +3,13 @@
 
 use std::{
     sync::Arc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use rand::Rng;
+use tokio::sync::watch;
 
 use crate::config::ConnectSeed;
 
@@ -28,6 +29,8 @@ pub struct LinkCounters {
     pub disconnects: AtomicU64,
     /// Messages dropped because we read too slowly.
     pub slow_consumers: AtomicU64,
+    /// Times a connection was made: whoever has to catch up after each one waits for a change.
+    pub connects: watch::Sender<u64>,
 }
 
 /// How to log in.
@@ -52,7 +55,13 @@ pub async fn connect(
         .custom_inbox_prefix(login.inbox_prefix)
         .retry_on_initial_connect()
         .max_reconnects(None)
-        .reconnect_delay_callback(reconnect_delay)
+        .reconnect_delay_callback({
+            let first = AtomicBool::new(true);
+            // The very first try waits for nothing; whatever follows keeps the floor.
+            move |attempts| {
+                if first.swap(false, Ordering::Relaxed) { Duration::ZERO } else { reconnect_delay(attempts) }
+            }
+        })
         .event_callback(move |event| {
             let counters = counters.clone();
             async move { note(&counters, event) }
@@ -72,7 +81,10 @@ fn reconnect_delay(attempts: usize) -> Duration {
 
 fn note(counters: &LinkCounters, event: Event) {
     match event {
-        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Connected => {
+            counters.connects.send_modify(|times| *times += 1);
+            tracing::info!("connected to NATS");
+        }
         Event::Disconnected => {
             counters.disconnects.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("connection to NATS lost; reconnecting");
