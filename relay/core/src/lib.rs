@@ -6,7 +6,8 @@
 
 pub mod deadline;
 pub mod delivery;
-#[cfg(test)]
-mod fixture;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 pub mod latency;
+pub mod ledger;
 pub mod route;

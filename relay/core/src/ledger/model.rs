@@ -1,0 +1,129 @@
+//! The model in memory: what the read model on disk must equal, and what simulations ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sallyport_proto::{
+    envelope::Digest,
+    ids::{EventId, NoticeId, Ori},
+};
+
+use super::{
+    Change, Stream,
+    rows::{
+        AcceptedRow, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow, RefusedRow,
+        RoutedRow,
+    },
+    view::NoticeFacts,
+};
+
+/// All facts under their keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Model {
+    /// By sequence.
+    pub ingest: BTreeMap<u64, IngestRow>,
+    /// By facility and event.
+    pub routed: BTreeMap<(Ori, EventId), RoutedRow>,
+    /// By notice and attempt.
+    pub notices: BTreeMap<(NoticeId, u32), NoticeRow>,
+    /// By sequence and place in the receipt.
+    pub receipts: BTreeMap<(u64, u32), ReceiptRow>,
+    /// By facility, event and digest.
+    pub accepted: BTreeMap<(Ori, EventId, Digest), AcceptedRow>,
+    /// By sequence.
+    pub refused: BTreeMap<u64, RefusedRow>,
+    /// By the receipt's sequence on RECEIPTS.
+    pub progress: BTreeMap<u64, ProgressRow>,
+    /// By sequence.
+    pub parked: BTreeMap<u64, ParkedRow>,
+    /// By sequence.
+    pub control: BTreeMap<u64, ControlRow>,
+    /// What could not be read.
+    pub unreadable: BTreeSet<(Stream, u64)>,
+}
+
+impl Model {
+    /// Puts one fact under its key, unless an earlier record of its stream is there.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Ingest(row) => put(&mut self.ingest, row.sequence, row, |r| r.sequence),
+            Change::Routed(row) => {
+                put(&mut self.routed, (row.ori.clone(), row.event_id.clone()), row, |r| r.sequence);
+            }
+            Change::Notice(row) => {
+                put(&mut self.notices, (row.notice_id.clone(), row.attempt), row, |r| r.sequence);
+            }
+            Change::Receipt(row) => {
+                put(&mut self.receipts, (row.sequence, row.item), row, |r| r.sequence);
+            }
+            Change::Accepted(row) => {
+                let key = (row.ori.clone(), row.event_id.clone(), row.digest);
+                put(&mut self.accepted, key, row, |r| r.sequence);
+            }
+            Change::Refused(row) => put(&mut self.refused, row.sequence, row, |r| r.sequence),
+            Change::Progress(row) => put(&mut self.progress, row.receipts_sequence, row, |r| r.sequence),
+            Change::Parked(row) => put(&mut self.parked, row.sequence, row, |r| r.sequence),
+            Change::Control(row) => put(&mut self.control, row.sequence, row, |r| r.sequence),
+            Change::Unreadable { stream, sequence } => {
+                self.unreadable.insert((stream, sequence));
+            }
+        }
+    }
+
+    /// Everything that decides how one notice stands; none when DELIVER has not shown it.
+    pub fn notice(&self, id: &NoticeId) -> Option<NoticeFacts> {
+        let attempts: Vec<NoticeRow> = self.attempts(id).cloned().collect();
+        let first = attempts.first()?;
+        let later_received = self
+            .notices
+            .values()
+            .filter(|other| first.is_followed_by(other))
+            .flat_map(|later| self.receipts_of(later).map(|receipt| receipt.sequence))
+            .min()
+            .and_then(|sequence| self.receipts.range((sequence, 0)..).next())
+            .map(|(_, receipt)| receipt.clone());
+        Some(NoticeFacts {
+            receipts: self.receipts.values().filter(|r| r.notice_id == *id).cloned().collect(),
+            discredited: self.discredited(),
+            decisions: self
+                .control
+                .values()
+                .filter(|row| row.notice_id.as_ref() == Some(id))
+                .cloned()
+                .collect(),
+            later_received: later_received.map(|receipt| (receipt.stored, receipt.sequence)),
+            attempts,
+        })
+    }
+
+    fn attempts(&self, id: &NoticeId) -> impl Iterator<Item = &NoticeRow> {
+        self.notices.range((id.clone(), 0)..=(id.clone(), u32::MAX)).map(|(_, row)| row)
+    }
+
+    /// Receipts by which an attempt counts as received.
+    fn receipts_of(&self, notice: &NoticeRow) -> impl Iterator<Item = &ReceiptRow> {
+        let discredited = self.discredited();
+        self.receipts
+            .values()
+            .filter(move |receipt| receipt.receives(notice) && !discredited.contains(&receipt.sequence))
+    }
+
+    fn discredited(&self) -> BTreeSet<u64> {
+        self.parked
+            .values()
+            .filter_map(|row| match row.origin {
+                Some((Stream::Receipts, sequence)) => Some(sequence),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Under one key the record with the lowest sequence wins, whichever came first.
+fn put<K: Ord, R>(rows: &mut BTreeMap<K, R>, key: K, row: R, sequence: impl Fn(&R) -> u64) {
+    match rows.get(&key) {
+        Some(known) if sequence(known) <= sequence(&row) => {}
+        _ => {
+            rows.insert(key, row);
+        }
+    }
+}
