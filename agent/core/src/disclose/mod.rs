@@ -131,4 +131,5 @@ fn decide_one(input: &Input<'_>, allow: &AllowList, subscriber: &SubscriberId) -
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

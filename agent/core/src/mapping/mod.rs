@@ -221,4 +221,5 @@ impl Mapping {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

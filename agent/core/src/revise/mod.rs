@@ -15,6 +15,8 @@ pub use memory::{Memory, Standing, Told};
 pub use plan::{Draft, DraftKind, Input, Recipient, plan};
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod properties;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

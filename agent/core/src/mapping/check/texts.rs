@@ -53,7 +53,7 @@ fn meaning(place: usize, raw: &form::Disposition, p: &mut Problems<'_>) -> Optio
     if reason == Some(ReleaseReason::TransferHospital) && !raw.health {
         let text =
             "TRANSFER_HOSPITAL is a health fact: it needs health = true, so that it does not leave the jail";
-        p.add(key("health"), Some(raw.reason.span()), text);
+        p.add(key("reason"), Some(raw.reason.span()), text);
     }
     Some(Disposition {
         rank: raw.rank,
