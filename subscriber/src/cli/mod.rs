@@ -1,0 +1,230 @@
+//! The commands of `sallyport-subscriber`: parse, dispatch, print, exit code. What people say is made in `say`, what they
+//! ask for is shown by `show`.
+
+mod moment;
+mod say;
+mod show;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use sallyport_link::{config::ConfigProblems, exit, publish::chain, shutdown, telemetry};
+use serde_json::json;
+
+use crate::{
+    bridge::{self, StartError},
+    config::Config,
+    store::{Store, StoreError},
+};
+
+/// Receives notices of releases for one agency, receipts each, hands them over, and carries the agency's answers back.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the bridge.
+    Run {
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Check a configuration and everything it names; name every problem.
+    Check {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Answer a notice.
+    Answer {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+        /// The notice id, or the id of its event.
+        notice: String,
+        #[command(flatten)]
+        words: say::Words,
+        #[command(subcommand)]
+        answer: say::Answer,
+    },
+    /// State what came of it.
+    Outcome {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+        /// The notice id, or the id of its event.
+        notice: String,
+        #[command(flatten)]
+        words: say::Words,
+        #[command(flatten)]
+        outcome: say::OutcomeWords,
+    },
+    /// Show the newest notices and how far each got.
+    List {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+        /// How many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Only of this custody.
+        #[arg(long)]
+        custody: Option<String>,
+    },
+    /// Show one notice whole, with what was said about it. Prints person data.
+    Show {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        json: bool,
+        /// The notice id, or the id of its event.
+        notice: String,
+    },
+}
+
+/// Why a command did not do it, and with which exit code.
+pub(crate) struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+impl From<ConfigProblems> for Failure {
+    fn from(problems: ConfigProblems) -> Self {
+        Self::new(exit::CONFIG, problems.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Busy { .. } => exit::BUSY,
+            StoreError::OtherOwner { .. } => exit::CONFIG,
+            StoreError::NewerSchema { .. } | StoreError::Corrupt(_) => exit::DATA,
+            StoreError::File { .. } | StoreError::Sql { .. } => exit::UNAVAILABLE,
+            StoreError::CutShort(_) => exit::SOFTWARE,
+        };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => error.into(),
+            StartError::Log(_) | StartError::Connect(_) => Self::new(exit::UNAVAILABLE, chain(&error)),
+        }
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::CONFIG } else { exit::OK };
+            // Nobody is left to tell when the terminal is gone.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    telemetry::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::new(exit::SOFTWARE, error.to_string())),
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code.into(),
+        Err(failure) => fail(&failure),
+    }
+}
+
+async fn dispatch(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run { config } => {
+            let well = bridge::run(Config::read(&config)?, shutdown::token()).await?;
+            Ok(if well { exit::OK } else { exit::FAILED })
+        }
+        Command::Check { config, json } => check(&config, json),
+        Command::Answer { config, json, notice, words, answer } => {
+            let config = Config::read(&config)?;
+            let said = say::answer(&config, &notice, words, answer)?;
+            report(say::deliver(&config, said).await?, json)
+        }
+        Command::Outcome { config, json, notice, words, outcome } => {
+            let config = Config::read(&config)?;
+            let said = say::outcome(&config, &notice, words, outcome)?;
+            report(say::deliver(&config, said).await?, json)
+        }
+        Command::List { config, json, limit, custody } => {
+            let config = Config::read(&config)?;
+            let rows = Store::open(&config.store_dir, &config.me)?.list(limit, custody.as_deref())?;
+            say(&show::list(&rows, json));
+            Ok(exit::OK)
+        }
+        Command::Show { config, json, notice } => {
+            let config = Config::read(&config)?;
+            let detail = Store::open(&config.store_dir, &config.me)?.detail(&notice)?;
+            let detail = detail.ok_or_else(|| say::unknown(&notice))?;
+            say(&show::detail(&detail, &config.registry, json)?);
+            Ok(exit::OK)
+        }
+    }
+}
+
+fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
+    let problems = Config::read(file).err().map(|problems| problems.to_string());
+    if json {
+        let lines: Vec<&str> = problems.iter().flat_map(|problems| problems.lines()).collect();
+        say(&json!({ "config": file, "problems": lines }).to_string());
+        return Ok(if lines.is_empty() { exit::OK } else { exit::CONFIG });
+    }
+    match problems {
+        None => {
+            say(&format!("{}: no problem found", file.display()));
+            Ok(exit::OK)
+        }
+        Some(problems) => Err(Failure::new(exit::CONFIG, problems)),
+    }
+}
+
+fn report(delivered: say::Delivered, json: bool) -> Result<u8, Failure> {
+    if json {
+        say(&serde_json::to_string(&delivered).unwrap_or_default());
+    } else {
+        let how = if delivered.published {
+            "published"
+        } else {
+            "stored; it is published as soon as the broker can be reached"
+        };
+        say(&format!("{}: {} {how}", delivered.notice_id, delivered.word));
+    }
+    Ok(exit::OK)
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    complain(&failure.text);
+    failure.code.into()
+}
+
+#[allow(clippy::print_stdout)]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[allow(clippy::print_stderr)]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

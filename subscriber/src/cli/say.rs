@@ -1,0 +1,326 @@
+//! What people at the agency say: SEEN, a response, an outcome. It is signed and stored first; then the running bridge
+//! publishes it, or, where none runs, this process does.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use sallyport_link::{
+    clock,
+    connect::{self, LinkCounters},
+    exit,
+};
+use sallyport_proto::{
+    ids::{Ori, OutcomeId},
+    limits::TEXT_BYTES_MAX,
+    outcome::{AboutNotice, Outcome},
+    receipt::Response,
+    subject::{self, ReceiptKind},
+    time::Moment,
+    vocabulary::{OutcomeKind, OutcomeSide, ResponseKind, SourceClock, TrafficKind},
+};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, moment};
+use crate::{
+    bridge,
+    config::Config,
+    metrics::Metrics,
+    outbox::Outbox,
+    receipt::{Made, Maker},
+    store::{OUTCOME_WORD, Said, Saying, Shared, Store, StoreError},
+};
+
+/// A running bridge looks at the outbox several times a second; the rest is the broker's.
+const BRIDGE_PATIENCE: Duration = Duration::from_secs(5);
+/// Without a bridge: a leader change takes up to 9 s. What is not out by then stays in the outbox.
+const BROKER_PATIENCE: Duration = Duration::from_secs(15);
+/// Between two looks at whether the bridge has published it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Who says it.
+#[derive(Args)]
+pub(crate) struct Words {
+    /// Role or badge id of who says it; no name.
+    #[arg(long, global = true, default_value = "duty-desk")]
+    by: String,
+    /// In words, at most 2,000 bytes; no person data.
+    #[arg(long, global = true)]
+    text: Option<String>,
+}
+
+/// What can be answered to a notice.
+#[derive(Subcommand)]
+pub(crate) enum Answer {
+    /// A person has seen it.
+    Seen,
+    /// We come.
+    WillTakeCustody {
+        /// When: 2026-11-21T15:15:00-07:00, or +45m from now.
+        #[arg(long)]
+        eta: String,
+        /// Role, desk or number of the office.
+        #[arg(long)]
+        contact: Option<String>,
+    },
+    /// We answer later, at this time.
+    WillAnswerBy {
+        /// 2026-11-21T15:15:00-07:00, or +10m from now.
+        time: String,
+    },
+    /// We have no interest.
+    NoInterest,
+    /// The request is withdrawn.
+    RequestWithdrawn,
+    /// We have nobody to send.
+    CannotAttend,
+    /// Not the person we asked for.
+    NotOurSubject,
+    /// A citizenship claim is looked into.
+    CitizenshipReview,
+    /// Another agency's.
+    WrongAgency {
+        /// Its ORI.
+        #[arg(long)]
+        forward_to: Ori,
+    },
+    /// A warrant is on its way.
+    WarrantToFollow,
+    /// A retraction was read, and what it retracts is disregarded.
+    RetractionAcknowledged,
+}
+
+/// What came of it.
+#[derive(Args)]
+pub(crate) struct OutcomeWords {
+    /// custody-taken, released-no-show, ...
+    #[arg(value_parser = outcome_kind)]
+    kind: OutcomeKind,
+    /// When it happened, not when it was noticed.
+    #[arg(long)]
+    at: String,
+    /// For request-declined-by-law-or-policy: the rule.
+    #[arg(long)]
+    rule: Option<String>,
+    /// For transferred: ORI of the next custodian.
+    #[arg(long)]
+    transferred_to: Option<Ori>,
+    /// The outcome that this one takes the place of.
+    #[arg(long)]
+    supersedes: Option<OutcomeId>,
+}
+
+/// What became of something said.
+#[derive(Debug, Serialize)]
+pub(crate) struct Delivered {
+    pub(crate) notice_id: String,
+    pub(crate) word: String,
+    pub(crate) receipt: i64,
+    pub(crate) published: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome_id: Option<String>,
+}
+
+/// Signs and stores an answer.
+pub(crate) fn answer(
+    config: &Config,
+    notice: &str,
+    words: Words,
+    answer: Answer,
+) -> Result<Delivered, Failure> {
+    let now = clock::now();
+    check_words(&words)?;
+    let mut store = Store::open(&config.store_dir, &config.me)?;
+    let said = find(&store, notice)?;
+    let maker = maker(config);
+    let notice_id = said.about.notice.notice_id.to_string();
+    let (made, word, eta) = match response(answer, now)? {
+        None => (maker.seen(said.about, words.by.clone(), words.text, now), "SEEN".to_owned(), None),
+        Some(response) => {
+            if response.kind == ResponseKind::RetractionAcknowledged && !said.withdrawn {
+                return Err(Failure::new(exit::DATA, format!("{notice_id} is no retraction")));
+            }
+            let eta = response.eta.or(response.answer_by).map(|moment| moment.at);
+            let word = response.kind.to_string();
+            (maker.response(said.about, response, words.by.clone(), words.text, now), word, eta)
+        }
+    };
+    let saying = Saying { notice: said.notice, made, word: word.clone(), by: words.by, eta };
+    let receipt = store.say(&saying, now)?;
+    Ok(Delivered { notice_id, word, receipt, published: false, outcome_id: None })
+}
+
+/// Signs and stores an outcome.
+pub(crate) fn outcome(
+    config: &Config,
+    notice: &str,
+    words: Words,
+    outcome: OutcomeWords,
+) -> Result<Delivered, Failure> {
+    let now = clock::now();
+    check_words(&words)?;
+    let at = moment::parse(&outcome.at, now).map_err(usage)?;
+    if at > now {
+        return Err(usage("--at lies in the future: an outcome states what has happened"));
+    }
+    if outcome.kind == OutcomeKind::RequestDeclinedByLawOrPolicy && outcome.rule.is_none() {
+        return Err(usage("request-declined-by-law-or-policy needs --rule"));
+    }
+    let mut store = Store::open(&config.store_dir, &config.me)?;
+    let said = find(&store, notice)?;
+    let maker = maker(config);
+    let notice_id = said.about.notice.notice_id.clone();
+    let outcome_id = OutcomeId::from(uuid::Uuid::now_v7());
+    let message = Outcome {
+        provenance: maker.provenance(),
+        outcome_id: outcome_id.clone(),
+        ori: notice_id.ori(),
+        custody_key: said.custody_key.parse().ok(),
+        notice: Some(AboutNotice {
+            notice_id: notice_id.clone(),
+            event_digest: said.about.notice.event_digest,
+        }),
+        request_id: None,
+        subscriber: Some(config.me.clone()),
+        side: OutcomeSide::Subscriber,
+        kind: outcome.kind,
+        rule_id: outcome.rule,
+        act: Some(Moment::exact(at, SourceClock::Person)),
+        t11_recorded: Moment::exact(now, SourceClock::Subscriber),
+        by_whom: words.by.clone(),
+        text: words.text,
+        traffic: said.about.traffic,
+        agreement: said.about.agreement,
+        supersedes: outcome.supersedes,
+        transferred_to: outcome.transferred_to,
+        way_back: None,
+    };
+    let subject = subject::notify_receipt(&config.me, ReceiptKind::Outcome);
+    let made = Made { subject, bytes: message.seal(maker.signer()) };
+    let word = format!("{OUTCOME_WORD}{}", outcome.kind);
+    let saying = Saying { notice: said.notice, made, word: word.clone(), by: words.by, eta: None };
+    let receipt = store.say(&saying, now)?;
+    Ok(Delivered {
+        notice_id: notice_id.into(),
+        word,
+        receipt,
+        published: false,
+        outcome_id: Some(outcome_id.into()),
+    })
+}
+
+/// Waits for the running bridge to publish it, or publishes it here when none runs.
+pub(crate) async fn deliver(config: &Config, said: Delivered) -> Result<Delivered, Failure> {
+    let store = Shared::new(Store::open(&config.store_dir, &config.me)?);
+    match Store::lock(&config.store_dir) {
+        Ok(_lock) => publish_here(config, &store).await?,
+        Err(StoreError::Busy { .. }) => wait_for_bridge(&store, said.receipt).await?,
+        Err(error) => return Err(error.into()),
+    }
+    let receipt = said.receipt;
+    let published = store.with(move |store| store.is_published(receipt)).await?;
+    Ok(Delivered { published, ..said })
+}
+
+async fn wait_for_bridge(store: &Shared, receipt: i64) -> Result<(), StoreError> {
+    let waited = tokio::time::timeout(BRIDGE_PATIENCE, async {
+        while !store.with(move |store| store.is_published(receipt)).await? {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    });
+    // Too long is no failure: it is stored and will be published.
+    waited.await.unwrap_or(Ok(()))
+}
+
+async fn publish_here(config: &Config, store: &Shared) -> Result<(), Failure> {
+    let counters = std::sync::Arc::new(LinkCounters::default());
+    let (client, js) = connect::connect(bridge::login(config), counters)
+        .await
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))?;
+    let last = store.with(|store| store.last_receipt()).await?;
+    let outbox = Outbox { js, store: store.clone(), metrics: Metrics::new() };
+    let shutdown = CancellationToken::new();
+    let drained = tokio::time::timeout(BROKER_PATIENCE, outbox.drain(Some(last), &shutdown)).await;
+    match drained {
+        Ok(result) => {
+            result?;
+            connect::close(&client).await;
+            Ok(())
+        }
+        Err(_) => Err(Failure::new(
+            exit::UNAVAILABLE,
+            "the broker cannot be reached; it is stored and published by the next run",
+        )),
+    }
+}
+
+fn response(answer: Answer, now: Timestamp) -> Result<Option<Response>, Failure> {
+    let plain = |kind| Response { kind, eta: None, answer_by: None, contact: None, forward_to: None };
+    let at = |text: &str| {
+        let at = moment::parse(text, now).map_err(usage)?;
+        Ok::<_, Failure>(Some(Moment::exact(at, SourceClock::Person)))
+    };
+    Ok(Some(match answer {
+        Answer::Seen => return Ok(None),
+        Answer::WillTakeCustody { eta, contact } => {
+            Response { eta: at(&eta)?, contact, ..plain(ResponseKind::WillTakeCustody) }
+        }
+        Answer::WillAnswerBy { time } => {
+            Response { answer_by: at(&time)?, ..plain(ResponseKind::WillAnswerBy) }
+        }
+        Answer::NoInterest => plain(ResponseKind::NoInterest),
+        Answer::RequestWithdrawn => plain(ResponseKind::RequestWithdrawn),
+        Answer::CannotAttend => plain(ResponseKind::CannotAttend),
+        Answer::NotOurSubject => plain(ResponseKind::NotOurSubject),
+        Answer::CitizenshipReview => plain(ResponseKind::CitizenshipReview),
+        Answer::WrongAgency { forward_to } => {
+            Response { forward_to: Some(forward_to), ..plain(ResponseKind::WrongAgency) }
+        }
+        Answer::WarrantToFollow => plain(ResponseKind::WarrantToFollow),
+        Answer::RetractionAcknowledged => plain(ResponseKind::RetractionAcknowledged),
+    }))
+}
+
+fn outcome_kind(text: &str) -> Result<OutcomeKind, String> {
+    text.to_ascii_uppercase().replace('-', "_").parse().map_err(|error| format!("{error}"))
+}
+
+fn find(store: &Store, notice: &str) -> Result<Said, Failure> {
+    let mut found = store.find(notice)?;
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(unknown(notice)),
+        (Some(_), false) => {
+            Err(Failure::new(exit::DATA, format!("{notice}: several notices; give the notice id")))
+        }
+        (Some(said), true) if said.about.traffic.kind() == TrafficKind::Ping => {
+            Err(Failure::new(exit::DATA, format!("{notice} is a ping: no person answers it")))
+        }
+        (Some(said), true) => Ok(said),
+    }
+}
+
+pub(crate) fn unknown(notice: &str) -> Failure {
+    Failure::new(exit::DATA, format!("{notice}: no such notice here"))
+}
+
+fn check_words(words: &Words) -> Result<(), Failure> {
+    if words.by.trim().is_empty() {
+        return Err(usage("--by must not be empty"));
+    }
+    match &words.text {
+        Some(text) if text.len() > TEXT_BYTES_MAX => {
+            Err(usage(format!("--text has {} bytes, at most {TEXT_BYTES_MAX} are permitted", text.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn usage(text: impl Into<String>) -> Failure {
+    Failure::new(exit::CONFIG, text)
+}
+
+fn maker(config: &Config) -> Maker {
+    Maker::new(config.instance.clone(), config.me.clone(), config.signer.clone())
+}

@@ -1,0 +1,85 @@
+//! `/healthz` and `/metrics` on a loopback port: whether notices get here and answers get away, in figures.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_nats::{Client, connection::State};
+use axum::{Json, Router, extract::State as Extract, http::StatusCode, response::IntoResponse, routing::get};
+use sallyport_link::{clock, connect::LinkCounters, publish};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    metrics::{Look, Metrics},
+    store::{Shared, StoreError},
+    trust::Current,
+};
+
+/// A receipt that the broker has not stored for so long endangers the RECEIVED deadline (30 s by default).
+const OUTBOX_AGE_MAX_S: i64 = 20;
+
+/// What there is to look at.
+#[derive(Clone)]
+pub struct Window {
+    /// The link.
+    pub client: Client,
+    /// What went wrong on it.
+    pub link: Arc<LinkCounters>,
+    /// Backlogs.
+    pub store: Shared,
+    /// Keys in force.
+    pub registry: Current,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Serves until shutdown.
+pub async fn serve(window: Window, listen: SocketAddr, shutdown: CancellationToken) -> std::io::Result<()> {
+    let routes =
+        Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).with_state(window);
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await
+}
+
+async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
+    let look = match window.look().await {
+        Ok(look) => look,
+        Err(error) => {
+            let why = publish::chain(&error);
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "healthy": false, "store": why })));
+        }
+    };
+    let healthy = look.connected && look.outbox_oldest_seconds <= OUTBOX_AGE_MAX_S;
+    let body = json!({
+        "healthy": healthy,
+        "connected": look.connected,
+        "registry_version": look.registry_version,
+        "receipts_waiting": look.outbox_waiting,
+        "receipts_oldest_s": look.outbox_oldest_seconds,
+        "sink_waiting": look.sink_waiting,
+        "sink_oldest_s": look.sink_oldest_seconds,
+    });
+    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+}
+
+async fn metrics(Extract(window): Extract<Window>) -> Result<impl IntoResponse, StatusCode> {
+    let look = window.look().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let text = window.metrics.text(look, &window.link).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+}
+
+impl Window {
+    async fn look(&self) -> Result<Look, StoreError> {
+        let (sink, outbox) =
+            self.store.with(|store| Ok((store.sink_backlog()?, store.outbox_backlog()?))).await?;
+        let now = crate::store::micros(clock::now());
+        let age = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1_000_000);
+        Ok(Look {
+            connected: self.client.connection_state() == State::Connected,
+            registry_version: self.registry.borrow().version,
+            sink_waiting: sink.0,
+            sink_oldest_seconds: age(sink.1),
+            outbox_waiting: outbox.0,
+            outbox_oldest_seconds: age(outbox.1),
+        })
+    }
+}

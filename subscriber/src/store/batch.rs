@@ -1,0 +1,370 @@
+//! Keeps one batch in one transaction: notices by id and attempt, which revision of each custody is the newest, what is
+//! set apart, and the signed receipts that answer all of it. Once it is committed, nothing of the batch can be lost,
+//! and nothing of it can happen a second time: a copy finds its notice and gets the receipt that is stored.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+use sallyport_proto::{
+    envelope::Digest,
+    ids::{NoticeId, Ori},
+    limits::NOTICES_PER_RECEIPT_MAX,
+    operations::SubscriberHead,
+    provenance::{AgreementId, TrafficClass},
+    receipt::ReceiptFor,
+    vocabulary::TrafficKind,
+};
+
+use super::{
+    SinkPlace, Store, StoreError, What, apart,
+    custody::{Custodies, Custody},
+    from_micros, micros,
+    outbox::{self, Lane},
+    set_meta,
+};
+use crate::{
+    log::HandedOver,
+    outbox::Outgoing,
+    receipt::Maker,
+    verify::{Fault, Judged, Refused, Verified},
+};
+
+/// One message of a batch, judged.
+pub struct Arrival<'a> {
+    /// What it turned out to be.
+    pub judged: &'a Judged,
+    /// As it came.
+    pub bytes: &'a [u8],
+}
+
+/// What the batch led to.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Receipts that must be published before the batch may be settled: new ones, and for copies the stored ones.
+    pub answers: Vec<Outgoing>,
+    /// Notices to be handed over, in order.
+    pub handed_over: Vec<HandedOver>,
+    /// The last notice that is stored.
+    pub through: i64,
+    /// How it went, for metrics.
+    pub counts: Counts,
+}
+
+/// How many of a batch were what.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Handed over from here on.
+    pub new: u64,
+    /// Of these: a newer revision was there already.
+    pub late: u64,
+    /// Pings: receipted, never handed over.
+    pub pings: u64,
+    /// Further attempts of known notices.
+    pub attempts: u64,
+    /// Same notice, same attempt.
+    pub copies: u64,
+    /// Answered with a refusal, by code.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Could not be answered.
+    pub unreadable: u64,
+}
+
+/// A notice or attempt of this batch that has no receipt yet.
+struct Unanswered<'a> {
+    seq: i64,
+    verified: &'a Verified,
+    /// The notice itself came with this batch, not only a further attempt of it.
+    fresh: bool,
+    /// A newer revision of the custody is there.
+    late: bool,
+}
+
+impl Unanswered<'_> {
+    fn is_ping(&self) -> bool {
+        self.verified.notice.traffic.kind() == TrafficKind::Ping
+    }
+}
+
+/// A notice that the store has.
+struct Known {
+    seq: i64,
+    event_digest: Digest,
+    superseded: bool,
+    failed_receipt: Option<i64>,
+}
+
+impl Store {
+    /// Keeps `batch`; `now` is t6 of everything new in it, which waits for the sink at `sink`.
+    pub fn keep(
+        &mut self,
+        batch: &[Arrival<'_>],
+        maker: &Maker,
+        now: Timestamp,
+        sink: SinkPlace,
+    ) -> Result<Kept, StoreError> {
+        // As the store keeps it, so that log, receipt and store say the same.
+        let t6 = from_micros(micros(now))?;
+        let tx = self.begin()?;
+        let mut work = Work::new(&tx, maker, t6, sink);
+        for arrival in batch {
+            work.take(arrival)?;
+        }
+        work.supersede()?;
+        work.answer()?;
+        work.hand_over();
+        let kept = work.kept;
+        tx.commit().what("commit a batch")?;
+        Ok(kept)
+    }
+}
+
+struct Work<'t, 'a> {
+    tx: &'t Transaction<'t>,
+    maker: &'t Maker,
+    t6: Timestamp,
+    sink: SinkPlace,
+    kept: Kept,
+    unanswered: Vec<Unanswered<'a>>,
+    /// Receipts that are stored and go out again.
+    again: Vec<i64>,
+    /// What of this batch will get a receipt: a copy in the same batch needs none of its own.
+    named: HashSet<(i64, u32)>,
+}
+
+impl<'t, 'a> Work<'t, 'a> {
+    fn new(tx: &'t Transaction<'t>, maker: &'t Maker, t6: Timestamp, sink: SinkPlace) -> Self {
+        let kept = Kept::default();
+        Self { tx, maker, t6, sink, kept, unanswered: Vec::new(), again: Vec::new(), named: HashSet::new() }
+    }
+
+    fn take(&mut self, arrival: &Arrival<'a>) -> Result<(), StoreError> {
+        match arrival.judged {
+            Judged::Notice(verified) => self.take_notice(verified, arrival.bytes),
+            Judged::Refused(refused) => self.refuse(refused, arrival.bytes),
+            Judged::Head(head) => self.take_head(head),
+            Judged::Unreadable(why) => {
+                self.kept.counts.unreadable += 1;
+                apart::set_unreadable(self.tx, arrival.bytes, *why, self.t6)
+            }
+        }
+    }
+
+    fn take_head(&mut self, head: &SubscriberHead) -> Result<(), StoreError> {
+        set_meta(self.tx, "relay_rank", i64::try_from(head.rank).unwrap_or(i64::MAX))
+    }
+
+    fn take_notice(&mut self, verified: &'a Verified, bytes: &[u8]) -> Result<(), StoreError> {
+        let notice = &verified.notice;
+        let Some(known) = self.known(&notice.notice_id)? else {
+            let seq = self.insert(verified, bytes)?;
+            self.named.insert((seq, notice.attempt));
+            self.unanswered.push(Unanswered { seq, verified, fresh: true, late: false });
+            return Ok(());
+        };
+        if known.event_digest != notice.event_digest {
+            let refused = Refused {
+                notice_id: notice.notice_id.clone(),
+                attempt: notice.attempt,
+                event_digest: notice.event_digest,
+                traffic: notice.traffic.clone(),
+                fault: Fault::Conflict,
+            };
+            return self.refuse(&refused, bytes);
+        }
+        if self.named.contains(&(known.seq, notice.attempt)) {
+            self.kept.counts.copies += 1;
+            return Ok(());
+        }
+        match self.receipt_of(known.seq, notice.attempt)? {
+            // A copy of what failed later never earns the receipt of success again.
+            Some(receipt) => {
+                self.kept.counts.copies += 1;
+                self.again.push(known.failed_receipt.unwrap_or(receipt));
+            }
+            None => {
+                self.kept.counts.attempts += 1;
+                self.named.insert((known.seq, notice.attempt));
+                let (seq, late) = (known.seq, known.superseded);
+                self.unanswered.push(Unanswered { seq, verified, fresh: false, late });
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, refused: &Refused, bytes: &[u8]) -> Result<(), StoreError> {
+        let receipt = match apart::receipt_of(self.tx, bytes)? {
+            Some(receipt) => receipt,
+            None => {
+                *self.kept.counts.refused.entry(refused.fault.code().as_str()).or_default() += 1;
+                let made = self.maker.refused(refused, self.t6);
+                let receipt = outbox::insert(self.tx, Lane::Machine, &made, self.t6)?;
+                apart::set_refused(self.tx, bytes, refused, receipt, self.t6)?;
+                receipt
+            }
+        };
+        self.again.push(receipt);
+        Ok(())
+    }
+
+    fn known(&self, id: &NoticeId) -> Result<Option<Known>, StoreError> {
+        let sql = "SELECT seq, event_digest, superseded, failed_receipt FROM notice WHERE notice_id = ?1";
+        let mut find = self.tx.prepare_cached(sql).what("find a notice")?;
+        let row = find
+            .query_row([id.as_str()], |row| {
+                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()
+            .what("find a notice")?;
+        let Some((seq, digest, superseded, failed_receipt)) = row else { return Ok(None) };
+        let event_digest = Digest::try_from(&*digest).map_err(|_| StoreError::Corrupt("digest"))?;
+        Ok(Some(Known { seq, event_digest, superseded, failed_receipt }))
+    }
+
+    fn receipt_of(&self, seq: i64, attempt: u32) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT receipt FROM attempt WHERE notice_seq = ?1 AND attempt = ?2";
+        let mut find = self.tx.prepare_cached(sql).what("find an attempt")?;
+        find.query_row(params![seq, attempt], |row| row.get(0)).optional().what("find an attempt")
+    }
+
+    fn insert(&self, verified: &Verified, bytes: &[u8]) -> Result<i64, StoreError> {
+        let (notice, head) = (&verified.notice, &verified.head);
+        let exercise = match &notice.traffic {
+            TrafficClass::Exercise(id) => Some(id.as_str()),
+            TrafficClass::Actual | TrafficClass::Test | TrafficClass::Ping => None,
+        };
+        // A ping stops before the sink.
+        let sink = if notice.traffic.kind() == TrafficKind::Ping { SinkPlace::None } else { self.sink };
+        let sql = "INSERT INTO notice (notice_id, event_id, ori, custody_key, traffic, exercise_id, epoch, revision, \
+                   t2_us, release_state, reason, attempt, event_digest, t6_us, t10_us, backfill, agreement_id, \
+                   agreement_version, late, superseded, bytes, sink) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                   ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, ?19, ?20)";
+        let mut insert = self.tx.prepare_cached(sql).what("store a notice")?;
+        insert
+            .insert(params![
+                notice.notice_id.as_str(),
+                head.event_id.as_str(),
+                head.ori.as_str(),
+                head.custody_key.as_str(),
+                notice.traffic.kind().as_str(),
+                exercise,
+                head.epoch,
+                head.revision,
+                micros(head.t2_observed.at),
+                head.release_state.as_str(),
+                head.reason.as_str(),
+                notice.attempt,
+                notice.event_digest.as_bytes(),
+                micros(self.t6),
+                head.t10_released.map(|moment| micros(moment.at)),
+                head.backfill,
+                verified.disclosure.agreement.id.as_str(),
+                verified.disclosure.agreement.version,
+                bytes,
+                sink.as_str(),
+            ])
+            .what("store a notice")
+    }
+
+    /// Finds the newest revision of every custody of the batch, among what came and what was there, and marks the
+    /// others.
+    fn supersede(&mut self) -> Result<(), StoreError> {
+        let mut custodies = Custodies::default();
+        // Pings are about no custody.
+        for fresh in self.unanswered.iter().filter(|u| u.fresh && !u.is_ping()) {
+            custodies.add(self.tx, Custody::of(fresh.verified), fresh.seq)?;
+        }
+        custodies.set(self.tx)?;
+        for unanswered in &mut self.unanswered {
+            unanswered.late |= custodies.has_newer_than(&Custody::of(unanswered.verified));
+            if unanswered.fresh && unanswered.late {
+                mark_late(self.tx, unanswered.seq)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One RECEIVED per facility and traffic class, naming at most so many notices as a receipt may; and for copies
+    /// the receipts that are stored.
+    fn answer(&mut self) -> Result<(), StoreError> {
+        let mut groups: Vec<((&Ori, &TrafficClass), Vec<&Unanswered<'a>>)> = Vec::new();
+        for unanswered in &self.unanswered {
+            let key = (&unanswered.verified.head.ori, &unanswered.verified.notice.traffic);
+            match groups.iter_mut().find(|(group, _)| *group == key) {
+                Some((_, members)) => members.push(unanswered),
+                None => groups.push((key, vec![unanswered])),
+            }
+        }
+        for ((ori, traffic), members) in groups {
+            for chunk in members.chunks(NOTICES_PER_RECEIPT_MAX) {
+                let notices = chunk.iter().map(|unanswered| named(unanswered)).collect();
+                let agreement = common_agreement(chunk);
+                let made = self.maker.received(ori.clone(), notices, traffic.clone(), agreement, self.t6);
+                let id = outbox::insert(self.tx, Lane::Machine, &made, self.t6)?;
+                for unanswered in chunk {
+                    insert_attempt(self.tx, unanswered, id, self.t6)?;
+                }
+                self.kept.answers.push(Outgoing::new(id, made));
+            }
+        }
+        self.again.sort_unstable();
+        self.again.dedup();
+        for id in &self.again {
+            self.kept.answers.push(outbox::read(self.tx, *id)?);
+        }
+        Ok(())
+    }
+
+    /// What is new goes to the log and the sink; a further attempt shows on the notice that is there.
+    fn hand_over(&mut self) {
+        for unanswered in self.unanswered.iter().filter(|unanswered| unanswered.fresh) {
+            self.kept.through = unanswered.seq;
+            if unanswered.is_ping() {
+                self.kept.counts.pings += 1;
+                continue;
+            }
+            self.kept.counts.new += 1;
+            self.kept.counts.late += u64::from(unanswered.late);
+            let line = HandedOver::of(unanswered.seq, unanswered.verified, unanswered.late, self.t6);
+            self.kept.handed_over.push(line);
+        }
+    }
+}
+
+fn named(unanswered: &Unanswered<'_>) -> ReceiptFor {
+    let notice = &unanswered.verified.notice;
+    ReceiptFor {
+        notice_id: notice.notice_id.clone(),
+        event_digest: notice.event_digest,
+        attempt: notice.attempt,
+        superseded: unanswered.late,
+        t6_received: None,
+    }
+}
+
+/// The agreement of all, where it is one: a receipt names one or none.
+fn common_agreement(members: &[&Unanswered<'_>]) -> Option<AgreementId> {
+    let mut agreements = members.iter().map(|unanswered| &unanswered.verified.disclosure.agreement);
+    let first = agreements.next()?;
+    agreements.all(|other| other == first).then(|| first.clone())
+}
+
+fn insert_attempt(
+    tx: &Transaction<'_>,
+    unanswered: &Unanswered<'_>,
+    receipt: i64,
+    t6: Timestamp,
+) -> Result<(), StoreError> {
+    let notice = &unanswered.verified.notice;
+    let sql = "INSERT INTO attempt (notice_seq, attempt, why, t6_us, receipt) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut insert = tx.prepare_cached(sql).what("store an attempt")?;
+    let values = params![unanswered.seq, notice.attempt, notice.why.as_str(), micros(t6), receipt];
+    insert.execute(values).map(drop).what("store an attempt")
+}
+
+fn mark_late(tx: &Transaction<'_>, seq: i64) -> Result<(), StoreError> {
+    let mut mark = tx
+        .prepare_cached("UPDATE notice SET late = 1, superseded = 1 WHERE seq = ?1")
+        .what("mark a late notice")?;
+    mark.execute([seq]).map(drop).what("mark a late notice")
+}
