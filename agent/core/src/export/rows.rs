@@ -127,7 +127,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn rows(text: &str, delimiter: u8) -> Result<Vec<Vec<(u64, String, bool)>>, ExportError> {
+    /// Line, text, garbled.
+    type Read = (u64, String, bool);
+
+    fn rows(text: &str, delimiter: u8) -> Result<Vec<Vec<Read>>, ExportError> {
         let (mut rows, mut cells, mut out) = (Rows::of(text, delimiter), Vec::new(), Vec::new());
         while rows.next(&mut cells)? {
             out.push(cells.drain(..).map(|c| (c.line, c.text.into_owned(), c.garbled)).collect());
@@ -136,7 +139,7 @@ mod tests {
     }
 
     fn check(text: &str, expect: &[&[(u64, &str)]]) {
-        let expect: Vec<Vec<(u64, String, bool)>> = expect
+        let expect: Vec<Vec<Read>> = expect
             .iter()
             .map(|row| row.iter().map(|(line, text)| (*line, (*text).to_owned(), false)).collect())
             .collect();
