@@ -3,10 +3,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "every task talks to the person who typed it")]
 
 mod build;
+mod demo;
 mod house;
 mod nats;
 mod proto;
-#[allow(dead_code, unused_imports, reason = "reading the day back is the demo's part")]
 mod sample;
 mod test;
 mod workspace;
@@ -43,6 +43,8 @@ enum Task {
         #[arg(long, default_value_os_t = workspace::root().join("deploy/examples/synthetic-day.csv"))]
         out: PathBuf,
     },
+    /// Replay a jail's day on a real nats-server and judge it
+    Demo(demo::Options),
     /// Build the programs: plain, and apart from them with crash points for the kill tests
     Build,
     /// Run what CI runs: format, lints, every test, docs
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Task::Nats => nats::run(),
         Task::Proto { check } => proto::run(check),
         Task::Sample { out } => sample::run(&out),
+        Task::Demo(options) => return demo::run(&options),
         Task::Build => build::both(),
         Task::Test(options) => test::run(&options),
     };

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-pub(crate) use exports::{Step, day, rebase};
+pub(crate) use exports::{day, rebase};
 
 /// Writes the synthetic day to `out`.
 pub(crate) fn run(out: &Path) -> anyhow::Result<()> {

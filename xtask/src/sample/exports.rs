@@ -34,6 +34,9 @@ pub(crate) const COUNTY_COLUMNS: [&str; 15] = [
 /// Those of them that hold a local time.
 const TIME_COLUMNS: [&str; 4] = ["booking_dt", "bail_posted_dt", "release_dt", "charge_release_dt"];
 
+/// Rebased times may fall between seconds: a compressed day has many exports in one.
+const REBASED_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.f";
+
 /// One export that one jail writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -92,7 +95,7 @@ pub(crate) fn rebase(step: &Step, moved: impl Fn(DateTime) -> DateTime) -> anyho
     for row in &mut rebased.rows {
         for (cell, _) in row.iter_mut().zip(&times).filter(|(cell, is_time)| **is_time && !cell.is_empty()) {
             let at = DateTime::strptime(TIME_FORMAT, &*cell).with_context(|| format!("no time: {cell:?}"))?;
-            *cell = moved(at).strftime(TIME_FORMAT).to_string();
+            *cell = moved(at).strftime(REBASED_FORMAT).to_string();
         }
     }
     Ok(rebased)
