@@ -2,7 +2,7 @@
 //!
 //! A disclosure is not signed by itself: the facility's signature over the head covers its SHA-256 (ADR 0002).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use prost::Message;
 
@@ -74,8 +74,8 @@ pub struct Part {
     pub health_reason: Option<ReleaseReason>,
 }
 
-/// One charge row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+/// One charge row. Debug shows none of it: it is somebody's.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Charge {
     /// In the jail's words.
     pub description: String,
@@ -89,6 +89,12 @@ pub struct Charge {
     pub ended: Option<Moment>,
     /// How, in the jail's words.
     pub disposition_text: String,
+}
+
+impl fmt::Debug for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Charge([redacted])")
+    }
 }
 
 impl Disclosure {
