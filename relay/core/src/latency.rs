@@ -128,6 +128,14 @@ impl Times {
     }
 }
 
+/// The value that `share` (0.5, 0.95, 0.99) of `sorted` do not exceed, by nearest rank: always one that was measured.
+pub fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    // Lossless up to 2^52 values; a share is in 0..=1.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -184,6 +192,17 @@ mod tests {
         };
         assert_eq!(times.stage(Stage::Whole).unwrap().value, SignedDuration::from_secs(1));
         assert_eq!(times.lead(), LeadTimes::default());
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_measured() {
+        let hundred: Vec<i32> = (1..=100).collect();
+        let of = |share| percentile(&hundred, share);
+        assert_eq!(
+            (of(0.0), of(0.5), of(0.95), of(0.99), of(1.0)),
+            (Some(1), Some(50), Some(95), Some(99), Some(100))
+        );
+        assert_eq!((percentile(&[7], 0.99), percentile::<i32>(&[], 0.5)), (Some(7), None));
     }
 
     fn any_moment() -> impl Strategy<Value = Option<Moment>> {

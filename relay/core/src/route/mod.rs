@@ -117,7 +117,7 @@ impl Index {
             return None;
         }
         let kept = asked.best_for(disclosure.purpose, now);
-        if !head.release_state.withdraws() && !(agreed && kept.is_some()) {
+        if !(head.release_state.withdraws() || agreed && kept.is_some()) {
             return None;
         }
         Some(match kept {

@@ -176,7 +176,7 @@ fn an_agreement_of_another_facility_or_kind_lets_nothing_through() {
 #[test]
 fn who_was_told_before_is_told_again_whatever_its_filter_says_now() {
     let other = fixture::subscription("s-1", r#"reasons = ["ESCAPE"]"#);
-    check(&Case { told: true, ..Case::asking(&[other.clone()]) }, Some("-"));
+    check(&Case { told: true, ..Case::asking(std::slice::from_ref(&other)) }, Some("-"));
     check(&Case { told: false, ..Case::asking(&[other]) }, None);
     check(&Case { told: true, ..Case::default() }, Some("s-1"));
 }

@@ -1,0 +1,245 @@
+//! `/metrics` and `/healthz`, on loopback. Healthy means that the relay delivers, not that its process lives: the
+//! connection is up, the fold moves, and nobody's oldest undelivered notice stands still.
+//!
+//! Out of scope: what counts as standing still (`track::watch`), pages for people.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_nats::{Client, connection::State as Connection};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jiff::{SignedDuration, Timestamp};
+use sallyport_link::clock;
+use sallyport_proto::ids::{Ori, SubscriberId};
+use sallyport_relay_core::ledger::Stream;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{metrics::Metrics, track::store::Positions};
+
+/// A model that was not known to be whole for so long is stale: what it says is UNKNOWN, never fine.
+pub const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// A message of a jail waits so long for its answer before intake counts as standing still: twice the ack_wait, plus a
+/// leader change.
+const UNANSWERED_AFTER: SignedDuration = SignedDuration::from_secs(40);
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A subscriber whose oldest notice stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stalled {
+    /// Who.
+    pub subscriber: SubscriberId,
+    /// Notices of which facility.
+    pub ori: Ori,
+    /// How many wait.
+    pub pending: u64,
+    /// Age of the oldest.
+    pub oldest_age_s: i64,
+}
+
+/// What the fold last saw; shared with `/healthz`.
+#[derive(Debug, Default)]
+pub struct Health {
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    positions: Positions,
+    unanswered: (u64, Option<Timestamp>),
+    stalled: Vec<Stalled>,
+}
+
+impl Health {
+    /// The fold looked at its model.
+    pub(crate) fn seen(
+        &self,
+        positions: Positions,
+        unanswered: (u64, Option<Timestamp>),
+        stalled: Vec<Stalled>,
+    ) {
+        let seen = Seen { positions, unanswered, stalled };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+
+    /// The judgement at `now`.
+    pub fn judge(&self, connected: bool, now: Timestamp) -> Verdict {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = Stream::ALL.iter().filter(|stream| {
+            let whole_at = seen.as_ref().and_then(|seen| seen.positions.get(stream)?.whole_at);
+            whole_at.is_none_or(|at| now.duration_since(at) > STALE_AFTER)
+        });
+        let stale_streams: Vec<&'static str> = stale.map(|stream| stream.name()).collect();
+        let (unanswered, oldest) = seen.as_ref().map(|seen| seen.unanswered).unwrap_or_default();
+        let intake_stalled = oldest.is_some_and(|at| now.duration_since(at) > UNANSWERED_AFTER);
+        let stalled = seen.as_ref().map(|seen| seen.stalled.clone()).unwrap_or_default();
+        Verdict {
+            healthy: connected && stale_streams.is_empty() && !intake_stalled && stalled.is_empty(),
+            connected,
+            stale_streams,
+            unanswered,
+            intake_stalled,
+            stalled,
+        }
+    }
+}
+
+/// What `/healthz` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// All of the below is well.
+    pub healthy: bool,
+    /// The connection to NATS is up.
+    pub connected: bool,
+    /// Streams of which the read model was not known to be whole within the last 30 s.
+    pub stale_streams: Vec<&'static str>,
+    /// Messages of jails without an answer.
+    pub unanswered: u64,
+    /// The oldest of them waits for too long.
+    pub intake_stalled: bool,
+    /// Whose oldest notice stands still.
+    pub stalled: Vec<Stalled>,
+}
+
+/// What the pages need.
+#[derive(Clone)]
+pub struct Pages {
+    /// The node's connection.
+    pub client: Client,
+    /// Its counters.
+    pub metrics: Arc<Metrics>,
+    /// What its fold saw.
+    pub health: Arc<Health>,
+}
+
+/// Why the pages are not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Anyone on the network could read them.
+    #[error("{0} is not a loopback address: /metrics and /healthz are served on loopback only")]
+    NotLoopback(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Serving ended.
+    #[error("serving /metrics and /healthz")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Serves until shutdown.
+pub async fn run(listen: SocketAddr, pages: Pages, shutdown: CancellationToken) -> Result<(), Error> {
+    if !listen.ip().is_loopback() {
+        return Err(Error::NotLoopback(listen));
+    }
+    let listener =
+        tokio::net::TcpListener::bind(listen).await.map_err(|source| Error::Listen { listen, source })?;
+    let listen = listener.local_addr().unwrap_or(listen);
+    tracing::info!(%listen, "/metrics and /healthz");
+    axum::serve(listener, router(pages))
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .map_err(Error::Serve)
+}
+
+fn router(pages: Pages) -> Router {
+    Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(pages)
+}
+
+async fn metrics(State(pages): State<Pages>) -> Response {
+    match pages.metrics.export() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn healthz(State(pages): State<Pages>) -> Response {
+    let connected = pages.client.connection_state() == Connection::Connected;
+    let verdict = pages.health.judge(connected, clock::now());
+    let status = if verdict.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(verdict)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use crate::track::store::Position;
+
+    const NOW: &str = "2026-11-21T12:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn whole(age_s: i64) -> Positions {
+        let whole_at = Some(now() - SignedDuration::from_secs(age_s));
+        let position = Position { created: "x".into(), sequence: 1, whole_at };
+        Stream::ALL.iter().map(|stream| (*stream, position.clone())).collect()
+    }
+
+    fn judged(connected: bool, change: impl FnOnce(&Health)) -> Verdict {
+        let health = Health::default();
+        health.seen(whole(1), (0, None), Vec::new());
+        change(&health);
+        health.judge(connected, now())
+    }
+
+    #[test]
+    fn a_relay_that_delivers_is_healthy() {
+        assert!(judged(true, |_| {}).healthy);
+        let fresh = |health: &Health| health.seen(whole(1), (3, Some(now())), Vec::new());
+        assert!(judged(true, fresh).healthy, "work that has just come is no fault");
+    }
+
+    #[test]
+    fn a_lost_connection_is_not_healthy() {
+        assert!(!judged(false, |_| {}).healthy);
+    }
+
+    #[test]
+    fn a_fold_that_was_never_seen_or_stands_still_is_not_healthy() {
+        let never = Health::default().judge(true, now());
+        assert_eq!((never.healthy, never.stale_streams.len()), (false, Stream::ALL.len()));
+        assert!(!judged(true, |health| health.seen(whole(31), (0, None), Vec::new())).healthy);
+        let one_missing = |health: &Health| {
+            let mut positions = whole(1);
+            positions.remove(&Stream::Receipts);
+            health.seen(positions, (0, None), Vec::new());
+        };
+        assert_eq!(judged(true, one_missing).stale_streams, ["RECEIPTS"]);
+    }
+
+    #[test]
+    fn undelivered_work_that_stands_still_is_named() {
+        let stalled = Stalled {
+            subscriber: "fed-a".parse().unwrap(),
+            ori: "zz0010000".parse().unwrap(),
+            pending: 3,
+            oldest_age_s: 61,
+        };
+        let verdict = judged(true, |health| health.seen(whole(1), (0, None), vec![stalled.clone()]));
+        assert_eq!((verdict.healthy, verdict.stalled), (false, vec![stalled]));
+    }
+
+    #[test]
+    fn messages_of_jails_without_an_answer_are_not_healthy_for_long() {
+        let oldest = now() - SignedDuration::from_secs(41);
+        let verdict = judged(true, |health| health.seen(whole(1), (1, Some(oldest)), Vec::new()));
+        assert_eq!((verdict.healthy, verdict.intake_stalled, verdict.unanswered), (false, true, 1));
+    }
+}

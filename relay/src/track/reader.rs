@@ -1,0 +1,302 @@
+//! Reads one stream from where the model stands: a plain pull consumer `track-<node>` that our own code deletes and
+//! creates again from its position (NATS facts 16, 30: an ordered consumer takes new names, which exact permissions
+//! refuse in silence).
+//!
+//! Never ends but for `Rewound`: everything else is bridged by binding again.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    self,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+};
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use sallyport_link::{clock, publish::chain};
+use sallyport_proto::{ids::NodeId, subject};
+use sallyport_relay_core::ledger::Stream;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    store::Position,
+    writer::{Owned, ToWriter},
+};
+
+/// Messages of one pull: enough that reading does not wait for round trips.
+const BATCH_MAX: usize = 1_000;
+/// Bytes of one pull: a thousand of the largest notices would be 96 MB.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// One pull request lives so long at the server.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// Silence for twice this long means that the pull is lost.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The server forgets a reader that nobody pulls from.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
+/// Errors in a row before the reader is made again.
+const ERRORS_IN_A_ROW_MAX: u32 = 2;
+/// Between tries to make it.
+const REBIND_DELAY: Duration = Duration::from_secs(1);
+/// How often the stream is asked how far it is: the model's age is known to so much.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A reader that is behind for so long alarms.
+const BEHIND_ALARM_AFTER: Duration = Duration::from_secs(30);
+
+/// The stream is not the one that was folded: the model is of no use.
+#[derive(Debug)]
+pub(super) struct Rewound {
+    pub(super) stream: Stream,
+    pub(super) why: &'static str,
+}
+
+/// The reader of one stream.
+pub(super) struct Reader {
+    js: jetstream::Context,
+    stream: Stream,
+    name: String,
+    /// Of the stream, once known.
+    created: Option<String>,
+    /// The last sequence handed to the writer.
+    sequence: u64,
+    /// The last sequence of the running consumer.
+    consumer_sequence: u64,
+    behind_since: Option<Instant>,
+    to_writer: mpsc::Sender<ToWriter>,
+}
+
+/// Why a consumer is made again.
+enum Rebind {
+    Now,
+    Later,
+    Rewound(Rewound),
+    /// Nobody writes any more.
+    Over,
+}
+
+impl Reader {
+    pub(super) fn new(
+        js: jetstream::Context,
+        stream: Stream,
+        node: &NodeId,
+        position: Option<Position>,
+        to_writer: mpsc::Sender<ToWriter>,
+    ) -> Self {
+        let (created, sequence) = position.map(|p| (p.created, p.sequence)).unzip();
+        Self {
+            js,
+            stream,
+            name: subject::track_consumer(node),
+            created,
+            sequence: sequence.unwrap_or_default(),
+            consumer_sequence: 0,
+            behind_since: None,
+            to_writer,
+        }
+    }
+
+    /// Reads for ever.
+    pub(super) async fn run(mut self) -> Result<(), Rewound> {
+        loop {
+            match self.read().await {
+                Rebind::Now => {}
+                Rebind::Later => tokio::time::sleep(REBIND_DELAY).await,
+                Rebind::Rewound(rewound) => return Err(rewound),
+                Rebind::Over => return Ok(()),
+            }
+        }
+    }
+
+    /// Binds and reads until the consumer has to be made again.
+    async fn read(&mut self) -> Rebind {
+        let stream = self.stream.name();
+        let bound = match self.js.get_stream(stream).await {
+            Ok(bound) => bound,
+            Err(error) => {
+                tracing::warn!(stream, error = %chain(&error), "cannot look at the stream yet");
+                return Rebind::Later;
+            }
+        };
+        if let Some(rewound) = self.is_rewound(bound.cached_info()) {
+            return Rebind::Rewound(rewound);
+        }
+        // A consumer of the same name with another start would be refused (10148).
+        if let Err(error) = bound.delete_consumer(&self.name).await {
+            tracing::trace!(stream, error = %chain(&error), "no reader to delete");
+        }
+        let consumer: PullConsumer = match bound.create_consumer(self.config()).await {
+            Ok(consumer) => consumer,
+            Err(error) => {
+                tracing::warn!(stream, reader = self.name, error = %chain(&error), "cannot make the reader yet");
+                return Rebind::Later;
+            }
+        };
+        self.consumer_sequence = 0;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(BATCH_MAX)
+            .max_bytes_per_batch(BATCH_BYTES_MAX)
+            .expires(EXPIRES)
+            .heartbeat(HEARTBEAT)
+            .messages()
+            .await;
+        match messages {
+            Ok(messages) => self.follow(bound, consumer, messages).await,
+            Err(error) => {
+                tracing::warn!(stream, error = %chain(&error), "cannot pull yet");
+                Rebind::Later
+            }
+        }
+    }
+
+    fn config(&self) -> pull::Config {
+        pull::Config {
+            name: Some(self.name.clone()),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.sequence + 1 },
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: INACTIVE_THRESHOLD,
+            ..pull::Config::default()
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        mut bound: jetstream::stream::Stream,
+        mut consumer: PullConsumer,
+        mut messages: pull::Stream,
+    ) -> Rebind {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut errors_in_a_row = 0;
+        loop {
+            // Cancel-safe: `next` takes nothing out before it is ready, and a tick that is lost comes again.
+            let item = tokio::select! {
+                item = messages.next() => Some(item),
+                _ = look.tick() => None,
+            };
+            let ended = match item {
+                None => self.look(&mut bound, &mut consumer).await,
+                Some(None) => Some(Rebind::Later),
+                Some(Some(Ok(message))) => {
+                    errors_in_a_row = 0;
+                    self.hand_over(message).await
+                }
+                Some(Some(Err(error))) => {
+                    errors_in_a_row += 1;
+                    self.failed(&error, errors_in_a_row)
+                }
+            };
+            if let Some(rebind) = ended {
+                return rebind;
+            }
+        }
+    }
+
+    async fn hand_over(&mut self, message: jetstream::Message) -> Option<Rebind> {
+        let stream = self.stream.name();
+        let Ok(info) = message.info() else {
+            tracing::warn!(stream, "a message without its place in the stream; making the reader again");
+            return Some(Rebind::Now);
+        };
+        if info.consumer_sequence != self.consumer_sequence + 1 {
+            tracing::debug!(stream, at = self.sequence, "messages were lost on the way; reading them again");
+            return Some(Rebind::Now);
+        }
+        let stored = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos()).unwrap_or_default();
+        let (sequence, consumer_sequence) = (info.stream_sequence, info.consumer_sequence);
+        let owned = Owned {
+            stream: self.stream,
+            created: self.created.clone().unwrap_or_default(),
+            sequence,
+            subject: message.message.subject,
+            stored,
+            payload: message.message.payload,
+        };
+        if self.to_writer.send(ToWriter::Record(owned)).await.is_err() {
+            return Some(Rebind::Over);
+        }
+        (self.sequence, self.consumer_sequence) = (sequence, consumer_sequence);
+        None
+    }
+
+    fn failed(&self, error: &pull::MessagesError, errors_in_a_row: u32) -> Option<Rebind> {
+        let stream = self.stream.name();
+        if error.kind() == pull::MessagesErrorKind::ConsumerDeleted {
+            tracing::debug!(stream, "the reader was deleted; making it again");
+            return Some(Rebind::Now);
+        }
+        tracing::debug!(stream, error = %chain(error), "pull error");
+        (errors_in_a_row >= ERRORS_IN_A_ROW_MAX).then_some(Rebind::Later)
+    }
+
+    /// Asks the stream how far it is. Tells the writer when nothing is missing; makes the reader again when something
+    /// was delivered that never came.
+    async fn look(
+        &mut self,
+        bound: &mut jetstream::stream::Stream,
+        consumer: &mut PullConsumer,
+    ) -> Option<Rebind> {
+        let stream = self.stream.name();
+        let asked_at = clock::now();
+        let info = match bound.info().await {
+            Ok(info) => info.clone(),
+            Err(error) => {
+                tracing::debug!(stream, error = %chain(&error), "the stream does not answer");
+                return self.behind();
+            }
+        };
+        if let Some(rewound) = self.is_rewound(&info) {
+            return Some(Rebind::Rewound(rewound));
+        }
+        if self.sequence >= info.state.last_sequence || self.rest_is_deleted(consumer).await {
+            self.behind_since = None;
+            let whole = ToWriter::Whole(
+                self.stream,
+                self.created.clone().unwrap_or_default(),
+                self.sequence,
+                asked_at,
+            );
+            return self.to_writer.send(whole).await.is_err().then_some(Rebind::Over);
+        }
+        self.behind()
+    }
+
+    /// Whether the server has nothing more for this reader, although the stream's last sequence is further.
+    async fn rest_is_deleted(&self, consumer: &mut PullConsumer) -> bool {
+        match consumer.info().await {
+            Ok(info) => info.num_pending == 0 && info.delivered.consumer_sequence == self.consumer_sequence,
+            Err(_) => false,
+        }
+    }
+
+    /// Alarms once per `BEHIND_ALARM_AFTER`, and makes the reader again: what was delivered may have been lost.
+    fn behind(&mut self) -> Option<Rebind> {
+        let since = *self.behind_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < BEHIND_ALARM_AFTER {
+            return None;
+        }
+        self.behind_since = Some(Instant::now());
+        tracing::warn!(
+            stream = self.stream.name(),
+            at = self.sequence,
+            "the read model is behind; figures are old"
+        );
+        Some(Rebind::Now)
+    }
+
+    /// Notes the stream's time of creation the first time, and compares it ever after.
+    fn is_rewound(&mut self, info: &jetstream::stream::Info) -> Option<Rewound> {
+        let created =
+            Timestamp::from_nanosecond(info.created.unix_timestamp_nanos()).unwrap_or_default().to_string();
+        let rewound = |why| Some(Rewound { stream: self.stream, why });
+        match &self.created {
+            Some(known) if *known != created => return rewound("created at another time"),
+            Some(_) if info.state.last_sequence < self.sequence => {
+                return rewound("its last sequence is below what was folded");
+            }
+            Some(_) => {}
+            None => self.created = Some(created),
+        }
+        None
+    }
+}

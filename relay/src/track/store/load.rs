@@ -1,0 +1,374 @@
+//! Reads facts back. Every connection here is read-only, so the command line may look while the relay writes.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use sallyport_proto::{
+    ids::{EventId, NoticeId, Ori, SubscriberId},
+    notice::Deadlines,
+    vocabulary::{
+        ControlKind, ControlPhase, EndpointRefusalCode, NoticeWhy, Priority, ReceiptLevel, RefusalCode,
+        ReleaseReason, ReleaseState, ResponseKind, RoutedVerdict, Severity, TrafficKind,
+    },
+};
+use sallyport_relay_core::{
+    delivery::What,
+    ledger::{
+        Stream,
+        rows::{
+            AcceptedRow, ClaimedEvent, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow,
+            RefusedRow, RoutedRow,
+        },
+        view::NoticeFacts,
+    },
+};
+
+use super::{
+    FILE, Position, Positions, SCHEMA_VERSION, StoreError, connect_to_read, schema_version, value::Columns,
+};
+
+/// The reader's side of the model.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    connection: Connection,
+}
+
+/// How rows of one kind are read.
+type Mapper<T> = fn(&Row<'_>) -> rusqlite::Result<T>;
+
+impl Loaded {
+    /// The model of the node whose store this is.
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_file(&dir.join(FILE))
+    }
+
+    pub(super) fn open_file(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing(path.parent().map(PathBuf::from).unwrap_or_default()));
+        }
+        let connection = connect_to_read(path)?;
+        match schema_version(&connection)? {
+            SCHEMA_VERSION => Ok(Self { connection }),
+            found => Err(StoreError::OtherSchema { found, expected: SCHEMA_VERSION }),
+        }
+    }
+
+    /// How far each stream is folded.
+    pub(crate) fn positions(&self) -> Result<Positions, StoreError> {
+        positions(&self.connection)
+    }
+
+    /// Runs everything in `read` on one state of the model.
+    pub(crate) fn at_one_time<T>(
+        &self,
+        read: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction =
+            self.connection.unchecked_transaction().map_err(StoreError::sqlite("beginning to read"))?;
+        let result = read(self);
+        // Nothing was written: how it ends does not matter.
+        drop(transaction);
+        result
+    }
+
+    /// All rows of a query.
+    pub(crate) fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let query = || {
+            self.connection
+                .prepare_cached(sql)?
+                .query_map(values, read)?
+                .collect::<rusqlite::Result<Vec<T>>>()
+        };
+        query().map_err(StoreError::sqlite("reading"))
+    }
+
+    /// Everything that decides how one notice stands; none when DELIVER has not shown it.
+    pub(crate) fn notice(&self, id: &NoticeId) -> Result<Option<NoticeFacts>, StoreError> {
+        let (event, ori, subscriber) = (id.event(), id.ori(), id.subscriber());
+        let key = params![event.as_str(), ori.as_str(), subscriber.as_str()];
+        let attempts = self.rows(
+            "SELECT * FROM notice WHERE event_id = ?1 AND ori = ?2 AND subscriber = ?3 ORDER BY attempt",
+            key,
+            notice_row,
+        )?;
+        let Some(first) = attempts.first() else { return Ok(None) };
+        let receipts = self.rows(
+            "SELECT * FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3 ORDER BY sequence, item",
+            key,
+            receipt_row,
+        )?;
+        let discredited = self.rows(
+            "SELECT p.origin_sequence FROM parked p WHERE p.origin = 'RECEIPTS' AND p.origin_sequence IN
+               (SELECT sequence FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3)",
+            key,
+            |row| row.unsigned("origin_sequence"),
+        )?;
+        let later_received = self.later_received(first)?;
+        let decisions = self.rows(
+            "SELECT * FROM control WHERE notice_id = ?1 ORDER BY sequence",
+            params![id.as_str()],
+            control_row,
+        )?;
+        let discredited: BTreeSet<u64> = discredited.into_iter().collect();
+        Ok(Some(NoticeFacts { attempts, receipts, discredited, later_received, decisions }))
+    }
+
+    /// The first receipt of a later revision of the same custody by the same subscriber.
+    fn later_received(&self, notice: &NoticeRow) -> Result<Option<(jiff::Timestamp, u64)>, StoreError> {
+        let (ori, subscriber) = (notice.notice_id.ori(), notice.notice_id.subscriber());
+        let found = self.rows(
+            "SELECT r.stored, r.sequence FROM notice n JOIN receipt r ON r.sequence = n.received AND r.item = 0
+             WHERE n.custody_key = ?1 AND n.subscriber = ?2 AND n.ori = ?3 AND n.revision > ?4
+             ORDER BY r.sequence LIMIT 1",
+            params![notice.custody_key.as_str(), subscriber.as_str(), ori.as_str(), notice.revision],
+            |row| Ok((row.at("stored")?, row.unsigned("sequence")?)),
+        )?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Facilities that have an event of this id: it counts only together with one.
+    pub(crate) fn facilities_of(&self, event: &EventId) -> Result<Vec<Ori>, StoreError> {
+        self.rows(
+            "SELECT ori FROM ingest WHERE event_id = ?1 UNION SELECT ori FROM routed WHERE event_id = ?1 ORDER BY ori",
+            params![event.as_str()],
+            |row| row.parsed("ori"),
+        )
+    }
+
+    /// Every message on INGEST that claims to be this event.
+    pub(crate) fn ingested(&self, ori: &Ori, event: &EventId) -> Result<Vec<IngestRow>, StoreError> {
+        let sql = "SELECT * FROM ingest WHERE event_id = ?1 AND ori = ?2 ORDER BY sequence";
+        self.rows(sql, params![event.as_str(), ori.as_str()], ingest_row)
+    }
+
+    /// How the event was routed.
+    pub(crate) fn routed(&self, ori: &Ori, event: &EventId) -> Result<Option<RoutedRow>, StoreError> {
+        let sql = "SELECT * FROM routed WHERE event_id = ?1 AND ori = ?2";
+        Ok(self.rows(sql, params![event.as_str(), ori.as_str()], routed_row)?.into_iter().next())
+    }
+
+    /// Subscribers that have a notice of this event.
+    pub(crate) fn addressed(&self, ori: &Ori, event: &EventId) -> Result<Vec<SubscriberId>, StoreError> {
+        let sql =
+            "SELECT DISTINCT subscriber FROM notice WHERE event_id = ?1 AND ori = ?2 ORDER BY subscriber";
+        self.rows(sql, params![event.as_str(), ori.as_str()], |row| row.parsed("subscriber"))
+    }
+
+    /// Acceptances of this event.
+    pub(crate) fn accepted(&self, ori: &Ori, event: &EventId) -> Result<Vec<AcceptedRow>, StoreError> {
+        let sql = "SELECT * FROM accepted WHERE event_id = ?1 AND ori = ?2 ORDER BY sequence";
+        self.rows(sql, params![event.as_str(), ori.as_str()], accepted_row)
+    }
+
+    /// Refusals of this event.
+    pub(crate) fn refused(&self, ori: &Ori, event: &EventId) -> Result<Vec<RefusedRow>, StoreError> {
+        let sql = "SELECT * FROM refused WHERE event_id = ?1 AND ori = ?2 ORDER BY sequence";
+        self.rows(sql, params![event.as_str(), ori.as_str()], refused_row)
+    }
+
+    /// What went on to the jail of a receipt.
+    pub(crate) fn progress(&self, receipts_sequence: u64) -> Result<Option<ProgressRow>, StoreError> {
+        let sql = "SELECT * FROM progress WHERE receipts_sequence = ?1";
+        let found = self.rows(sql, params![super::value::number(receipts_sequence)], progress_row)?;
+        Ok(found.into_iter().next())
+    }
+
+    /// What was parked of a message.
+    pub(crate) fn parked(&self, stream: Stream, sequence: u64) -> Result<Vec<ParkedRow>, StoreError> {
+        let sql = "SELECT * FROM parked WHERE origin = ?1 AND origin_sequence = ?2 ORDER BY sequence";
+        self.rows(sql, params![stream.name(), super::value::number(sequence)], parked_row)
+    }
+
+    /// Every fact: what tests compare with the model in memory.
+    #[cfg(test)]
+    pub(super) fn all<T>(&self, table: &str, read: Mapper<T>) -> Vec<T> {
+        #![allow(clippy::unwrap_used)]
+        self.rows(&format!("SELECT * FROM {table}"), [], read).unwrap()
+    }
+}
+
+pub(super) fn positions(connection: &Connection) -> Result<Positions, StoreError> {
+    let read = |row: &Row<'_>| {
+        let name: String = row.get("stream")?;
+        let whole_at: Option<i64> = row.get("whole_at")?;
+        let position = Position {
+            created: row.get("created")?,
+            sequence: row.unsigned("sequence")?,
+            whole_at: whole_at.and_then(|at| jiff::Timestamp::from_microsecond(at).ok()),
+        };
+        Ok(Stream::named(&name).map(|stream| (stream, position)))
+    };
+    let query = || {
+        connection
+            .prepare("SELECT * FROM position")?
+            .query_map([], read)?
+            .collect::<rusqlite::Result<Vec<_>>>()
+            .optional()
+    };
+    let rows = query().map_err(StoreError::sqlite("reading positions"))?;
+    Ok(rows.unwrap_or_default().into_iter().flatten().collect())
+}
+
+pub(super) fn ingest_row(row: &Row<'_>) -> rusqlite::Result<IngestRow> {
+    let event = match row.parsed_or_none("event_id")? {
+        None => None,
+        Some(event_id) => Some(ClaimedEvent {
+            event_id,
+            custody_key: row.parsed("custody_key")?,
+            revision: row.get("revision")?,
+            release_state: row.word("release_state", ReleaseState::from_wire)?,
+            t2: row.moment("t2")?,
+            traffic: row.word("traffic", TrafficKind::from_wire)?,
+        }),
+    };
+    Ok(IngestRow {
+        sequence: row.unsigned("sequence")?,
+        ori: row.parsed("ori")?,
+        jurisdiction: row.parsed("jurisdiction")?,
+        digest: row.digest("digest")?,
+        stored: row.at("stored")?,
+        event,
+    })
+}
+
+pub(super) fn routed_row(row: &Row<'_>) -> rusqlite::Result<RoutedRow> {
+    Ok(RoutedRow {
+        sequence: row.unsigned("sequence")?,
+        ori: row.parsed("ori")?,
+        event_id: row.parsed("event_id")?,
+        digest: row.digest("digest")?,
+        ingest_sequence: row.unsigned("ingest_sequence")?,
+        custody_key: row.parsed("custody_key")?,
+        revision: row.get("revision")?,
+        registry_version: row.unsigned("registry_version")?,
+        verdict: row.word("verdict", RoutedVerdict::from_wire)?,
+        predecessor_missing: row.get("predecessor_missing")?,
+        t4: row.moment("t4")?,
+        t5: row.moment("t5")?,
+        node: row.parsed("node")?,
+        traffic: row.word("traffic", TrafficKind::from_wire)?,
+        recipients: row.parsed_list("recipients")?,
+        unsubscribed: row.parsed_list("unsubscribed")?,
+    })
+}
+
+pub(crate) fn notice_row(row: &Row<'_>) -> rusqlite::Result<NoticeRow> {
+    Ok(NoticeRow {
+        sequence: row.unsigned("sequence")?,
+        notice_id: NoticeId::new(&row.parsed("ori")?, &row.parsed("event_id")?, &row.parsed("subscriber")?),
+        attempt: row.get("attempt")?,
+        why: row.word("why", NoticeWhy::from_wire)?,
+        digest: row.digest("digest")?,
+        custody_key: row.parsed("custody_key")?,
+        revision: row.get("revision")?,
+        release_state: row.word("release_state", ReleaseState::from_wire)?,
+        reason: row.word("reason", ReleaseReason::from_wire)?,
+        subscription: row.parsed_or_none("subscription")?,
+        predecessor: row.parsed_or_none("predecessor")?,
+        priority: row.word("priority", Priority::from_wire)?,
+        deadlines: Deadlines {
+            received: row.moment_or_none("due_received")?,
+            seen: row.moment_or_none("due_seen")?,
+            answered: row.moment_or_none("due_answered")?,
+        },
+        traffic: row.word("traffic", TrafficKind::from_wire)?,
+        backfill: row.get("backfill")?,
+        t0: row.moment_or_none("t0")?,
+        t2: row.moment("t2")?,
+        t4: row.moment("t4")?,
+        t5: row.moment("t5")?,
+        t10: row.moment_or_none("t10")?,
+        stored: row.at("stored")?,
+    })
+}
+
+pub(super) fn receipt_row(row: &Row<'_>) -> rusqlite::Result<ReceiptRow> {
+    let what = match row.get("kind")? {
+        0 => What::Level(row.word("word", ReceiptLevel::from_wire)?),
+        1 => {
+            What::Response { kind: row.word("word", ResponseKind::from_wire)?, at: row.moment_or_none("at")? }
+        }
+        _ => What::Refusal {
+            code: row.word("word", EndpointRefusalCode::from_wire)?,
+            severity: row.word("severity", Severity::from_wire)?,
+        },
+    };
+    Ok(ReceiptRow {
+        sequence: row.unsigned("sequence")?,
+        item: row.get("item")?,
+        subscriber: row.parsed("subscriber")?,
+        notice_id: NoticeId::new(&row.parsed("ori")?, &row.parsed("event_id")?, &row.parsed("named")?),
+        attempt: row.get("attempt")?,
+        digest: row.digest("digest")?,
+        what,
+        superseded: row.get("superseded")?,
+        t6: row.moment_or_none("t6")?,
+        t7: row.moment_or_none("t7")?,
+        t8: row.moment_or_none("t8")?,
+        published: row.moment("published")?,
+        stored: row.at("stored")?,
+    })
+}
+
+pub(super) fn accepted_row(row: &Row<'_>) -> rusqlite::Result<AcceptedRow> {
+    Ok(AcceptedRow {
+        sequence: row.unsigned("sequence")?,
+        ori: row.parsed("ori")?,
+        event_id: row.parsed("event_id")?,
+        digest: row.digest("digest")?,
+        stored: row.at("stored")?,
+    })
+}
+
+pub(super) fn refused_row(row: &Row<'_>) -> rusqlite::Result<RefusedRow> {
+    Ok(RefusedRow {
+        sequence: row.unsigned("sequence")?,
+        ori: row.parsed("ori")?,
+        event_id: row.parsed_or_none("event_id")?,
+        digest: row.digest("digest")?,
+        code: row.word("code", RefusalCode::from_wire)?,
+        permanent: row.get("permanent")?,
+        stored: row.at("stored")?,
+    })
+}
+
+pub(super) fn progress_row(row: &Row<'_>) -> rusqlite::Result<ProgressRow> {
+    Ok(ProgressRow {
+        sequence: row.unsigned("sequence")?,
+        receipts_sequence: row.unsigned("receipts_sequence")?,
+        stored: row.at("stored")?,
+    })
+}
+
+pub(super) fn parked_row(row: &Row<'_>) -> rusqlite::Result<ParkedRow> {
+    let origin: Option<String> = row.get("origin")?;
+    let origin = match origin.as_deref().and_then(Stream::named) {
+        None => None,
+        Some(stream) => Some((stream, row.unsigned("origin_sequence")?)),
+    };
+    Ok(ParkedRow {
+        sequence: row.unsigned("sequence")?,
+        reason: row.get("reason")?,
+        ori: row.parsed_or_none("ori")?,
+        origin,
+        stored: row.at("stored")?,
+    })
+}
+
+pub(super) fn control_row(row: &Row<'_>) -> rusqlite::Result<ControlRow> {
+    Ok(ControlRow {
+        sequence: row.unsigned("sequence")?,
+        notice_id: row.parsed_or_none("notice_id")?,
+        kind: row.word("kind", ControlKind::from_wire)?,
+        phase: row.word("phase", ControlPhase::from_wire)?,
+        stored: row.at("stored")?,
+    })
+}

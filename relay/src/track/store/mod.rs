@@ -1,0 +1,236 @@
+//! The read model on disk: SQLite, one writer, disposable. Facts and positions are written in one transaction, so that
+//! after any crash the positions say exactly what the facts hold.
+//!
+//! Out of scope: what a record means (`relay_core::ledger`), reading streams (`reader`), figures (`lag`, `trace`).
+
+mod load;
+mod put;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+mod waiting;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, params};
+use sallyport_relay_core::ledger::{Change, Stream};
+
+pub(crate) use load::Loaded;
+use value::micros;
+pub(crate) use waiting::Waiting;
+
+/// Raised with every change of the schema or of what a record is folded into: another version on disk is rebuilt.
+const SCHEMA_VERSION: i32 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+const FILE: &str = "read-model.sqlite";
+/// Pages of a day's notices stay in memory, so that a rebuild does not go to the disk for each index entry.
+const CACHE_KIB: i32 = 64 * 1024;
+/// A reader of another process may hold the file for a moment while it checkpoints.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// More statements than there are, so that none is prepared twice.
+const STATEMENTS_CACHED: usize = 64;
+
+/// Why the read model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Its directory cannot be made, or its file cannot be removed.
+    #[error("read model: {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite says no.
+    #[error("read model: {doing}")]
+    Sqlite {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// There is none: the relay has not run here.
+    #[error("no read model in {0}: the relay has not run with this store")]
+    Missing(PathBuf),
+    /// Another build wrote it; the relay rebuilds it when it runs.
+    #[error(
+        "the read model has schema {found}, this build reads {expected}: run the relay of this build to rebuild it"
+    )]
+    OtherSchema {
+        /// In the file.
+        found: i32,
+        /// Of this build.
+        expected: i32,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn sqlite(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Sqlite { doing, source }
+    }
+
+    /// The file is damaged: only building it again helps.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        matches!(self, Self::Sqlite { source, .. }
+            if matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)))
+    }
+}
+
+/// How far one stream is folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// When the stream was created, as the server states it.
+    pub created: String,
+    /// The last sequence folded.
+    pub sequence: u64,
+    /// When the model was last known to hold everything of the stream.
+    pub whole_at: Option<Timestamp>,
+}
+
+/// Positions by stream; a stream that was never read has none.
+pub type Positions = BTreeMap<Stream, Position>;
+
+/// The writer's side.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the model of a node, or makes an empty one where there is none, where its schema is another one, or where
+    /// the file is damaged. Tells whether one was thrown away.
+    pub fn open(dir: &Path) -> Result<(Self, bool), StoreError> {
+        fs::create_dir_all(dir).map_err(|source| StoreError::File { path: dir.to_owned(), source })?;
+        let path = dir.join(FILE);
+        let existed = path.exists();
+        match Self::open_file(&path) {
+            Ok(Some(store)) => Ok((store, false)),
+            Ok(None) => Self::anew(&path).map(|store| (store, existed)),
+            Err(error) if error.is_damage() => Self::anew(&path).map(|store| (store, true)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An empty model, whatever is there.
+    pub fn make(dir: &Path) -> Result<Self, StoreError> {
+        Self::anew(&dir.join(FILE))
+    }
+
+    /// Throws everything away.
+    pub fn wipe(self) -> Result<Self, StoreError> {
+        let Self { connection, path } = self;
+        drop(connection);
+        Self::anew(&path)
+    }
+
+    fn anew(path: &Path) -> Result<Self, StoreError> {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = path.as_os_str().to_owned();
+            file.push(suffix);
+            let file = PathBuf::from(file);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::File { path: file, source: error });
+                }
+                _ => {}
+            }
+        }
+        let connection = connect(path)?;
+        let schema = format!("BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+        connection.execute_batch(&schema).map_err(StoreError::sqlite("making the schema"))?;
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    fn open_file(path: &Path) -> Result<Option<Self>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = connect(path)?;
+        let found = schema_version(&connection)?;
+        Ok((found == SCHEMA_VERSION).then(|| Self { connection, path: path.to_owned() }))
+    }
+
+    /// How far each stream is folded.
+    pub fn positions(&self) -> Result<Positions, StoreError> {
+        load::positions(&self.connection)
+    }
+
+    /// Writes facts and positions in one transaction.
+    pub fn write(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+        positions: &Positions,
+    ) -> Result<(), StoreError> {
+        let transaction =
+            self.connection.transaction().map_err(StoreError::sqlite("beginning a transaction"))?;
+        for change in changes {
+            put::apply(&transaction, &change).map_err(StoreError::sqlite("writing a fact"))?;
+        }
+        for (stream, position) in positions {
+            put_position(&transaction, *stream, position)
+                .map_err(StoreError::sqlite("writing a position"))?;
+        }
+        transaction.commit().map_err(StoreError::sqlite("committing"))
+    }
+
+    /// Another connection that reads.
+    pub(crate) fn reader(&self) -> Result<Loaded, StoreError> {
+        Loaded::open_file(&self.path)
+    }
+}
+
+fn put_position(connection: &Connection, stream: Stream, position: &Position) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO position (stream, created, sequence, whole_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (stream) DO UPDATE SET created = ?2, sequence = ?3, whole_at = coalesce(?4, whole_at)",
+        )?
+        .execute(params![
+            stream.name(),
+            position.created,
+            value::number(position.sequence),
+            position.whole_at.map(micros)
+        ])?;
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path).map_err(StoreError::sqlite("opening"))?;
+    prepare(&connection)?;
+    // What a power cut takes from a disposable model is read again from the streams: no fsync per transaction.
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB};"
+        ))
+        .map_err(StoreError::sqlite("setting up"))?;
+    Ok(connection)
+}
+
+fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(StoreError::sqlite("opening to read"))?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(StoreError::sqlite("setting up"))
+}
+
+fn schema_version(connection: &Connection) -> Result<i32, StoreError> {
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(StoreError::sqlite("reading the schema version"))
+}

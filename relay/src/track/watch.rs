@@ -1,0 +1,217 @@
+//! Looks at the model every few seconds and says what it sees: gauges for `/metrics`, judgement for `/healthz`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::params;
+use sallyport_link::{clock, publish::chain};
+use sallyport_proto::{
+    ids::{NoticeId, Ori, SubscriberId},
+    registry::Registry,
+    vocabulary::TrafficKind,
+};
+use sallyport_relay_core::{
+    latency::{Stage, Times, percentile},
+    ledger::Stream,
+};
+
+use super::{
+    Fold,
+    store::{
+        Loaded, Positions, StoreError, Waiting,
+        value::{Columns, micros},
+    },
+};
+use crate::{
+    http::Stalled,
+    metrics::{Metrics, of_stream, of_subscriber},
+};
+
+/// Gauges are as old as this; a scrape comes every 10 or 15 s.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The oldest notice of a subscriber may stand for so long before work counts as standing still: twice the usual
+/// deadline of the machine.
+const STALLED_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// Stage gauges cover this much of the past...
+const STAGES_WINDOW: SignedDuration = SignedDuration::from_mins(5);
+/// ...but at most so many notices: under a burst the newest say enough, and the look stays cheap.
+const STAGES_NOTICES_MAX: i64 = 5_000;
+/// Disclosures without a subscription are counted over a day.
+const UNSUBSCRIBED_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+
+/// Looks until it is dropped.
+pub(super) async fn run(fold: &Fold, mut loaded: Loaded) {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut heads = Heads::default();
+    loop {
+        look.tick().await;
+        let now = clock::now();
+        let job = tokio::task::spawn_blocking(move || {
+            let seen = loaded.at_one_time(|loaded| Seen::of(loaded, now));
+            (loaded, seen)
+        });
+        let seen;
+        match job.await {
+            Ok(done) => (loaded, seen) = done,
+            Err(panic) => {
+                tracing::error!(%panic, "the look at the read model fell; figures stand still");
+                return std::future::pending().await;
+            }
+        }
+        match seen {
+            Ok(seen) => {
+                let stalled = heads.judge(&seen.waiting, now);
+                fold.health.seen(seen.positions.clone(), seen.unanswered, stalled);
+                seen.show(&fold.metrics, &fold.registry.load(), now);
+            }
+            Err(error) => tracing::warn!(error = %chain(&error), "the read model cannot be looked at"),
+        }
+    }
+}
+
+/// The oldest waiting notice of each subscriber and facility, and since when it is the oldest.
+#[derive(Default)]
+struct Heads {
+    oldest: BTreeMap<(SubscriberId, Ori), (NoticeId, Timestamp)>,
+}
+
+impl Heads {
+    /// Who stands still: the same notice is the oldest for too long, by its own age and by our watching.
+    fn judge(&mut self, waiting: &[Waiting], now: Timestamp) -> Vec<Stalled> {
+        let real = || waiting.iter().filter(|waiting| !waiting.ping);
+        self.oldest.retain(|key, _| real().any(|w| (&w.subscriber, &w.ori) == (&key.0, &key.1)));
+        let mut stalled = Vec::new();
+        for one in real() {
+            let head = self
+                .oldest
+                .entry((one.subscriber.clone(), one.ori.clone()))
+                .or_insert_with(|| (one.oldest.clone(), now));
+            if head.0 != one.oldest {
+                *head = (one.oldest.clone(), now);
+            }
+            let stood = now.duration_since(head.1).min(now.duration_since(one.oldest_t5));
+            if stood >= STALLED_AFTER {
+                stalled.push(Stalled {
+                    subscriber: one.subscriber.clone(),
+                    ori: one.ori.clone(),
+                    pending: one.notices,
+                    oldest_age_s: now.duration_since(one.oldest_t5).as_secs(),
+                });
+            }
+        }
+        stalled
+    }
+}
+
+/// One state of the model.
+struct Seen {
+    positions: Positions,
+    waiting: Vec<Waiting>,
+    unanswered: (u64, Option<Timestamp>),
+    stages: Vec<(SubscriberId, Times)>,
+    unsubscribed: BTreeMap<SubscriberId, i64>,
+}
+
+impl Seen {
+    fn of(loaded: &Loaded, now: Timestamp) -> Result<Self, StoreError> {
+        let since = |window: SignedDuration| micros(now.checked_sub(window).unwrap_or(Timestamp::MIN));
+        let lists = loaded.rows(
+            "SELECT unsubscribed FROM routed WHERE t5 >= ?1 AND unsubscribed <> '' AND traffic <> ?2",
+            params![since(UNSUBSCRIBED_WINDOW), i32::from(TrafficKind::Ping)],
+            |row| row.parsed_list::<SubscriberId>("unsubscribed"),
+        )?;
+        let mut unsubscribed = BTreeMap::new();
+        for subscriber in lists.into_iter().flatten() {
+            *unsubscribed.entry(subscriber).or_default() += 1;
+        }
+        Ok(Self {
+            positions: loaded.positions()?,
+            waiting: loaded.waiting()?,
+            unanswered: loaded.unanswered()?,
+            stages: stages(loaded, since(STAGES_WINDOW))?,
+            unsubscribed,
+        })
+    }
+
+    fn show(&self, metrics: &Metrics, registry: &Registry, now: Timestamp) {
+        let known = |id: &SubscriberId| registry.subscribers.contains_key(id);
+        metrics.refresh(|metrics| {
+            // Every subscriber of the registry has a gauge: a series that vanishes at zero cannot be alarmed on.
+            for subscriber in registry.subscribers.keys() {
+                metrics.unsubscribed.get_or_create(&of_subscriber(subscriber)).set(0);
+                for ori in registry.facilities.keys() {
+                    let pair = pair(subscriber, ori);
+                    metrics.pending.get_or_create(&pair).set(0);
+                    metrics.oldest_unreceived.get_or_create(&pair).set(0.0);
+                }
+            }
+            for one in self.waiting.iter().filter(|one| !one.ping && known(&one.subscriber)) {
+                let pair = pair(&one.subscriber, &one.ori);
+                let age = now.duration_since(one.oldest_t5).as_secs_f64();
+                metrics.pending.get_or_create(&pair).set(i64::try_from(one.notices).unwrap_or(i64::MAX));
+                metrics.oldest_unreceived.get_or_create(&pair).set(age);
+            }
+            for (subscriber, count) in self.unsubscribed.iter().filter(|(id, _)| known(id)) {
+                metrics.unsubscribed.get_or_create(&of_subscriber(subscriber)).set(*count);
+            }
+            for subscriber in registry.subscribers.keys() {
+                self.show_stages(metrics, subscriber);
+            }
+            for stream in Stream::ALL {
+                let whole_at = self.positions.get(stream).and_then(|position| position.whole_at);
+                if let Some(whole_at) = whole_at {
+                    let age = now.duration_since(whole_at).as_secs_f64();
+                    metrics.position_age.get_or_create(&of_stream(stream.name())).set(age);
+                }
+            }
+        });
+    }
+
+    fn show_stages(&self, metrics: &Metrics, subscriber: &SubscriberId) {
+        for stage in [Stage::Store, Stage::Route, Stage::Deliver] {
+            let mut values: Vec<f64> = self
+                .stages
+                .iter()
+                .filter(|(id, _)| id == subscriber)
+                .filter_map(|(_, times)| Some(times.stage(stage)?.value.as_secs_f64()))
+                .collect();
+            values.sort_by(f64::total_cmp);
+            for (share, name) in [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")] {
+                if let Some(value) = percentile(&values, share) {
+                    let labels = vec![
+                        ("subscriber", subscriber.to_string()),
+                        ("stage", stage.as_str().to_owned()),
+                        ("quantile", name.to_owned()),
+                    ];
+                    metrics.stage.get_or_create(&labels).set(value);
+                }
+            }
+        }
+    }
+}
+
+/// The machines' times of the newest notices: t6 as the first receipt states it.
+fn stages(loaded: &Loaded, since: i64) -> Result<Vec<(SubscriberId, Times)>, StoreError> {
+    loaded.rows(
+        "SELECT n.subscriber, n.t2, n.t2_src, n.t4, n.t4_src, n.t5, n.t5_src, r.t6, r.t6_src
+         FROM notice n LEFT JOIN receipt r
+           ON r.sequence = n.received AND r.event_id = n.event_id AND r.ori = n.ori AND r.named = n.subscriber
+         WHERE n.t5 >= ?1 AND n.attempt = 0 AND n.traffic <> ?2 ORDER BY n.t5 DESC LIMIT ?3",
+        params![since, i32::from(TrafficKind::Ping), STAGES_NOTICES_MAX],
+        |row| {
+            let times = Times {
+                t2: row.moment_or_none("t2")?,
+                t4: row.moment_or_none("t4")?,
+                t5: row.moment_or_none("t5")?,
+                t6: row.moment_or_none("t6")?,
+                ..Times::default()
+            };
+            Ok((row.parsed("subscriber")?, times))
+        },
+    )
+}
+
+fn pair(subscriber: &SubscriberId, ori: &Ori) -> Vec<(&'static str, String)> {
+    vec![("subscriber", subscriber.to_string()), ("ori", ori.to_string())]
+}

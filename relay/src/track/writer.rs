@@ -1,0 +1,163 @@
+//! Writes facts as they come: up to 1,000 records or 50 ms per transaction, off the runtime's workers.
+
+use std::time::Duration;
+
+use async_nats::Subject;
+use bytes::Bytes;
+use jiff::Timestamp;
+use sallyport_relay_core::ledger::{self, Change, Record, Stream};
+use tokio::sync::mpsc;
+
+use super::{
+    Error,
+    store::{Position, Positions, Store, StoreError},
+};
+use crate::metrics::Metrics;
+
+/// A transaction costs as much as a few records: more of them gain nothing, and delay readers of the model.
+pub(super) const RECORDS_PER_TRANSACTION_MAX: usize = 1_000;
+/// What came first waits so long for company at most.
+const COMPANY_WAITED_FOR: Duration = Duration::from_millis(50);
+/// Between tries when the disk refuses: it may be full, and a person may make room.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// What readers hand over.
+#[derive(Debug)]
+pub(super) enum ToWriter {
+    /// One record, in its stream's order.
+    Record(Owned),
+    /// Everything of a stream was handed over, at this time.
+    Whole(Stream, String, u64, Timestamp),
+}
+
+/// One message of a stream.
+#[derive(Debug)]
+pub(super) struct Owned {
+    pub(super) stream: Stream,
+    /// When the stream was created.
+    pub(super) created: String,
+    pub(super) sequence: u64,
+    pub(super) subject: Subject,
+    pub(super) stored: Timestamp,
+    pub(super) payload: Bytes,
+}
+
+/// Writes until the readers are gone; gives the store back.
+pub(super) async fn run(
+    mut store: Store,
+    mut records: mpsc::Receiver<ToWriter>,
+    metrics: &Metrics,
+) -> Result<Store, Error> {
+    let mut batch = Vec::new();
+    while collect(&mut records, &mut batch).await {
+        let taken = std::mem::take(&mut batch);
+        let (back, summary) = write(store, taken).await?;
+        (store, batch) = (back, Vec::new());
+        for (stream, records, unreadable) in summary {
+            metrics.folded(stream.name(), records);
+            metrics.unreadable(stream.name(), unreadable);
+        }
+    }
+    Ok(store)
+}
+
+/// Fills a batch; false when nothing more comes.
+async fn collect(records: &mut mpsc::Receiver<ToWriter>, batch: &mut Vec<ToWriter>) -> bool {
+    if records.recv_many(batch, RECORDS_PER_TRANSACTION_MAX).await == 0 {
+        return false;
+    }
+    let deadline = tokio::time::Instant::now() + COMPANY_WAITED_FOR;
+    while batch.len() < RECORDS_PER_TRANSACTION_MAX {
+        let room = RECORDS_PER_TRANSACTION_MAX - batch.len();
+        match tokio::time::timeout_at(deadline, records.recv_many(batch, room)).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    true
+}
+
+/// Records folded and records passed over, per stream.
+type Summary = Vec<(Stream, u64, u64)>;
+
+async fn write(store: Store, batch: Vec<ToWriter>) -> Result<(Store, Summary), Error> {
+    let (mut store, mut batch) = (store, batch);
+    loop {
+        let job = tokio::task::spawn_blocking(move || {
+            let written = transact(&mut store, &batch);
+            (store, batch, written)
+        });
+        let written;
+        (store, batch, written) = job.await.map_err(Error::Writer)?;
+        match written {
+            Ok(summary) => return Ok((store, summary)),
+            // A damaged file is not written to again: it is thrown away.
+            Err(error) if error.is_damage() => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(error = %sallyport_link::publish::chain(&error), "the read model cannot be written; trying again");
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+}
+
+fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError> {
+    let mut positions = Positions::new();
+    let mut summary: Summary = Vec::new();
+    let mut changes = Vec::with_capacity(batch.len());
+    for item in batch {
+        match item {
+            ToWriter::Record(owned) => {
+                let read = ledger::changes(&owned.record());
+                let unreadable =
+                    read.iter().filter(|c| matches!(c, Change::Unreadable { .. })).count() as u64;
+                note(&mut summary, owned.stream, unreadable);
+                changes.extend(read);
+                reached(&mut positions, owned.stream, &owned.created, owned.sequence, None);
+            }
+            ToWriter::Whole(stream, created, sequence, at) => {
+                reached(&mut positions, *stream, created, *sequence, Some(*at));
+            }
+        }
+    }
+    store.write(changes, &positions)?;
+    Ok(summary)
+}
+
+fn reached(
+    positions: &mut Positions,
+    stream: Stream,
+    created: &str,
+    sequence: u64,
+    whole_at: Option<Timestamp>,
+) {
+    let position = positions.entry(stream).or_insert_with(|| Position {
+        created: created.to_owned(),
+        sequence,
+        whole_at: None,
+    });
+    position.sequence = sequence;
+    position.whole_at = whole_at.or(position.whole_at);
+}
+
+fn note(summary: &mut Summary, stream: Stream, unreadable: u64) {
+    match summary.iter_mut().find(|(known, _, _)| *known == stream) {
+        Some((_, records, passed_over)) => {
+            *records += 1;
+            *passed_over += unreadable;
+        }
+        None => summary.push((stream, 1, unreadable)),
+    }
+}
+
+impl Owned {
+    fn record(&self) -> Record<'_> {
+        Record {
+            stream: self.stream,
+            sequence: self.sequence,
+            subject: &self.subject,
+            stored: self.stored,
+            payload: &self.payload,
+        }
+    }
+}
