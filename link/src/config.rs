@@ -36,6 +36,16 @@ impl ConfigProblems {
         }
     }
 
+    /// Gives every problem of `file` that has no line yet the line of its key, where the file has that key.
+    pub fn locate(&mut self, file: &Path, text: &str) {
+        let Ok(table) = toml::de::DeTable::parse(text) else { return };
+        let of_file = self.found.iter_mut().filter(|(path, problem)| path == file && problem.line.is_none());
+        for (_, problem) in of_file {
+            let at = start_of(table.get_ref(), &problem.key);
+            problem.line = at.map(|at| 1 + text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count());
+        }
+    }
+
     /// Nothing was wrong.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -48,6 +58,28 @@ impl ConfigProblems {
             _ => Err(self),
         }
     }
+}
+
+/// Where the value of a dotted key (`facility.ori`, `allow[2].fields`) begins, or the deepest part of it that is there.
+fn start_of(table: &toml::de::DeTable<'_>, key: &str) -> Option<usize> {
+    let (mut table, mut found) = (table, None);
+    for part in key.split('.') {
+        let (name, index) = match part.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (part, None),
+        };
+        let Some(mut value) = table.get(name) else { break };
+        if let (Some(index), toml::de::DeValue::Array(items)) = (index, value.get_ref()) {
+            let Some(item) = items.get(index) else { break };
+            value = item;
+        }
+        found = Some(value.span().start);
+        match value.get_ref() {
+            toml::de::DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    found
 }
 
 impl fmt::Display for ConfigProblems {
@@ -158,4 +190,22 @@ pub fn signature_path(registry: &Path) -> PathBuf {
     let mut name = registry.as_os_str().to_owned();
     name.push(".sig");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_that_knows_only_its_key_gets_the_line_of_that_key() {
+        let text = "[facility]\nori = 'x'\n\n[[allow]]\nrule = 'a'\n[[allow]]\nrule = 'b'\n";
+        let file = Path::new("agent.toml");
+        let mut problems = ConfigProblems::default();
+        for key in ["facility.ori", "allow[1].rule", "facility.nothing", "nowhere"] {
+            problems.add(file, key, "wrong");
+        }
+        problems.locate(file, text);
+        let lines: Vec<Option<usize>> = problems.found.iter().map(|(_, problem)| problem.line).collect();
+        assert_eq!(lines, [Some(2), Some(7), Some(1), None]);
+    }
 }

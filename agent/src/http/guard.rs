@@ -1,0 +1,90 @@
+//! Keeps browsers out. A page that a clerk opens can reach 127.0.0.1, under its own name by DNS rebinding; so the Host
+//! must be a loopback address, and a request that says it comes from a page is refused.
+
+use std::net::IpAddr;
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+pub(super) async fn only_local_programs(request: Request, next: Next) -> Response {
+    match refusal(request.headers()) {
+        None => next.run(request).await,
+        Some(text) => (StatusCode::FORBIDDEN, text).into_response(),
+    }
+}
+
+fn refusal(headers: &HeaderMap) -> Option<&'static str> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|value| value.to_str().ok());
+    if hosts.next().is_some() || !host.is_some_and(is_loopback) {
+        return Some("the Host of a request must be a loopback address\n");
+    }
+    let from_page = [header::ORIGIN.as_str(), "sec-fetch-site"];
+    from_page.iter().any(|name| headers.contains_key(*name)).then_some("pages in a browser are not served\n")
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((name, port)) if port.is_empty() || is_port(port) => name,
+            _ => return false,
+        },
+        None => match host.split_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            Some(_) => return false,
+            None => host,
+        },
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_port(text: &str) -> bool {
+    text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&'static str, &'static str)], served: bool) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, axum::http::HeaderValue::from_static(value));
+        }
+        assert_eq!(refusal(&map).is_none(), served, "{headers:?}");
+    }
+
+    #[test]
+    fn a_program_on_this_machine_is_served() {
+        for host in ["127.0.0.1:7411", "127.0.0.1", "localhost:7411", "[::1]:7411", "[::1]"] {
+            check(&[("host", host)], true);
+        }
+    }
+
+    #[test]
+    fn another_name_for_this_machine_is_refused() {
+        for host in [
+            "evil.example",
+            "evil.example:7411",
+            "127.0.0.1.evil.example",
+            "192.0.2.1",
+            "[::1].evil",
+            "a@127.0.0.1",
+            "",
+        ] {
+            check(&[("host", host)], false);
+        }
+        check(&[], false);
+        check(&[("host", "127.0.0.1"), ("host", "evil.example")], false);
+    }
+
+    #[test]
+    fn a_page_in_a_browser_is_refused_under_any_host() {
+        check(&[("host", "127.0.0.1:7411"), ("origin", "http://127.0.0.1:7411")], false);
+        check(&[("host", "127.0.0.1:7411"), ("sec-fetch-site", "cross-site")], false);
+    }
+}

@@ -1,0 +1,142 @@
+//! Takes a whole export: read through the mapping, stored in chunks, each durable before the next.
+
+use jiff::Timestamp;
+use sallyport_agent_core::{
+    custody::{Custody, custody_key},
+    export::{Reading, RefusedCustody, read_export},
+    revise::Context,
+};
+use sallyport_link::fault;
+
+use super::{
+    Intake, IntakeError, Place, Summary,
+    take::{Taken, Taking},
+};
+use crate::{
+    faults,
+    store::{Kind, note_refused},
+};
+
+/// Custodies of one transaction. Fewer than a commit could hold: a caller's event that waits beside a large file waits
+/// for one chunk.
+const CUSTODIES_PER_COMMIT: usize = 128;
+/// Where a kept-aside custody came from, for people.
+const SOURCE: &str = "export";
+
+/// How to read a file.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportOptions {
+    /// The time the export speaks of: a door after it is only planned.
+    pub as_of: Timestamp,
+    /// A replay of past records.
+    pub backfill: bool,
+}
+
+/// The custodies of one chunk with what they share.
+struct Chunk {
+    custodies: Vec<(usize, Custody)>,
+    context: Context,
+}
+
+impl Intake {
+    /// Takes a file. Gives its summary once everything in it is stored or kept aside.
+    pub async fn export(&self, bytes: Vec<u8>, options: ExportOptions) -> Result<Summary, IntakeError> {
+        let mapping = self.desk.mapping.as_ref().ok_or(IntakeError::NoMapping)?;
+        let reading = read_export(mapping, &bytes, options.as_of, super::now())?;
+        drop(bytes);
+        let mut summary = summary_of(&reading, options.backfill);
+        let version = mapping.version_text();
+        let mut custodies = reading.custodies.into_iter().enumerate();
+        loop {
+            let custodies: Vec<(usize, Custody)> = custodies.by_ref().take(CUSTODIES_PER_COMMIT).collect();
+            if custodies.is_empty() {
+                break;
+            }
+            let context = self.desk.context(&self.registry_now(), version.clone(), options.backfill);
+            for (number, taken) in self.chunk(Chunk { custodies, context }).await? {
+                if let Some(outcome) = taken.counted_as() {
+                    self.desk.metrics.taken(outcome);
+                }
+                count(&mut summary, number, taken);
+            }
+        }
+        self.keep_aside(reading.refused).await?;
+        Ok(summary)
+    }
+
+    async fn chunk(&self, chunk: Chunk) -> Result<Vec<(usize, Taken)>, IntakeError> {
+        let (desk, registry) = (self.desk.clone(), self.registry_now());
+        let taken = self.store.write(Kind::Intake, move |connection| {
+            let taking = Taking { desk: &desk, registry: &registry, context: &chunk.context };
+            let mut taken = Vec::with_capacity(chunk.custodies.len());
+            for (number, custody) in &chunk.custodies {
+                // A deliberate defect, for the audit to find.
+                if fault::mutant(faults::SKIP_100TH_CUSTODY) && number % 100 == 99 {
+                    continue;
+                }
+                taken.push((*number, taking.take(connection, custody)?));
+            }
+            Ok(taken)
+        });
+        Ok(taken.await?)
+    }
+
+    /// Keeps the refused ones where `status` shows them, with their problems and without any cell.
+    async fn keep_aside(&self, refused: Vec<RefusedCustody>) -> Result<(), IntakeError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.desk.metrics.kept_aside(refused.len());
+        let kept: Vec<(String, String)> = refused.into_iter().map(|one| self.refused_row(one)).collect();
+        let job = self.store.write(Kind::Upkeep, move |connection| {
+            kept.iter().try_for_each(|(id, problems)| note_refused(connection, id, SOURCE, problems))
+        });
+        Ok(job.await?)
+    }
+
+    fn refused_row(&self, refused: RefusedCustody) -> (String, String) {
+        let facility = &self.desk.facility;
+        let places: Vec<Place> = refused.problems.into_iter().map(Place::from).collect();
+        let problems = serde_json::to_string(&places).unwrap_or_default();
+        let id = match refused.booking_number {
+            Some(number) => custody_key(&facility.secret, &facility.ori, number.expose()).into(),
+            // It cannot be named: the same problems in the same place are the same row.
+            None => self.desk.keyed("unnamed row", problems.as_bytes()),
+        };
+        (id, problems)
+    }
+}
+
+fn summary_of(reading: &Reading, backfill: bool) -> Summary {
+    let places =
+        |refused: &RefusedCustody| refused.problems.iter().cloned().map(Place::from).collect::<Vec<_>>();
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    Summary {
+        custodies: count(reading.custodies.len() + reading.refused.len()),
+        refused: count(reading.refused.len()),
+        unmapped_texts: reading.unmapped_texts.clone(),
+        disagreeing: reading.disagreeing,
+        warnings: reading.warnings.iter().cloned().map(Place::from).collect(),
+        problems: reading.refused.iter().flat_map(places).collect(),
+        backfill,
+        ..Summary::default()
+    }
+}
+
+fn count(summary: &mut Summary, number: usize, taken: Taken) {
+    match taken {
+        Taken::Stored(events) => summary.events += u64::try_from(events.len()).unwrap_or(u64::MAX),
+        Taken::Unchanged => summary.unchanged += 1,
+        Taken::NoRelease => summary.no_release += 1,
+        Taken::Withheld => summary.withheld += 1,
+        Taken::WithheldByFloor => {
+            summary.withheld += 1;
+            summary.withheld_by_floor += 1;
+        }
+        Taken::TooLarge { bytes } => {
+            summary.refused += 1;
+            let text = format!("custody {} of the file: an event of {bytes} bytes is too large", number + 1);
+            summary.problems.push(Place { line: 0, column: None, text });
+        }
+    }
+}
