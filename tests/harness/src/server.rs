@@ -159,8 +159,8 @@ impl Server {
     /// Writes another configuration text; it counts from the next [`Server::reload`] or [`Server::restart`].
     pub fn rewrite(&mut self, text: impl Fn(&Ground<'_>) -> String) -> Result<()> {
         let store = self.store();
-        fs::write(&self.config, text(&Ground { port: self.port.number, store: &store }))
-            .with_context(|| format!("write {}", self.config.display()))
+        let text = without_store(&text(&Ground { port: self.port.number, store: &store }));
+        fs::write(&self.config, text).with_context(|| format!("write {}", self.config.display()))
     }
 
     /// Stops its time (SIGSTOP): connections stay open and nothing answers.
@@ -269,4 +269,11 @@ impl Server {
             Err(error) => format!("(no log: {error:#})"),
         }
     }
+}
+
+/// The text without its own `store_dir` line: a server refuses one beside the command line's instead of passing it over.
+fn without_store(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("store_dir:"))
+        .fold(String::new(), |kept, line| kept + line + "\n")
 }

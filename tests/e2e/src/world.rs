@@ -1,0 +1,252 @@
+//! A whole instance on one machine: server, accounts, streams, and the programs that a test starts, each a real process.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use sallyport_ground::{Instance, demo};
+use sallyport_harness::{Program, Recipe, Server, program::Ended};
+use sallyport_proto::{ids::Ori, key::SigningKey, registry::Registry};
+
+use crate::{FakeAgency, FakeJail, Hub};
+
+/// `provision` makes eight streams and a few durables, each synced to disk.
+const PROVISION_DEADLINE: Duration = Duration::from_secs(60);
+/// After SIGTERM: the grace period of our programs and some.
+const END_DEADLINE: Duration = Duration::from_secs(20);
+/// Line of the rendered configuration behind which the observing user is added.
+const HUB_USERS: &str = "  HUB {\n    jetstream: enabled\n    users: [\n";
+/// Sees and may do everything at the hub: so that a test looks at streams without borrowing a program's login.
+pub(crate) const OBSERVER: &str = "observer";
+
+/// The relay's name as a program.
+pub const RELAY: &str = "sallyport-relay";
+/// The agent's.
+pub const AGENT: &str = "sallyport-agent";
+/// The bridge's.
+pub const SUBSCRIBER: &str = "sallyport-subscriber";
+
+/// Which builds of our programs a test runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// As people get them.
+    Plain,
+    /// With crash points and mutants.
+    Faults,
+}
+
+/// One instance. Dropped: every process killed, every file removed.
+pub struct World {
+    /// Keys, registry, configurations.
+    pub instance: Instance,
+    /// The server.
+    pub server: Server,
+    /// Which builds are started.
+    pub build: Build,
+    programs: BTreeMap<String, Program>,
+    // Last: removed when nothing writes there any more.
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// The demonstration's instance, changed by `change`, on a running and provisioned server. No program runs yet.
+    pub async fn provisioned(change: impl FnOnce(&mut Instance)) -> Result<Self> {
+        Self::provisioned_with(change, "").await
+    }
+
+    /// The same on a server with further lines of configuration.
+    pub async fn provisioned_with(change: impl FnOnce(&mut Instance), server_lines: &str) -> Result<Self> {
+        let mut world = Self::rendered(change, server_lines)?;
+        world.server.restart()?;
+        world.provision()?;
+        Ok(world)
+    }
+
+    /// Provisioned, with every relay node of the instance running.
+    pub async fn routing(change: impl FnOnce(&mut Instance)) -> Result<Self> {
+        let mut world = Self::provisioned(change).await?;
+        for node in world.instance.nodes.clone() {
+            world.start_relay(&node)?;
+        }
+        world.relays_are_up().await?;
+        Ok(world)
+    }
+
+    /// Everything written and the server's accounts rendered; the server does not run yet.
+    pub fn rendered(change: impl FnOnce(&mut Instance), server_lines: &str) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("sallyport-e2e-").tempdir().context("make a folder")?;
+        let server = Server::prepare_in(&dir.path().join("server"), |_| String::new())?;
+        let mut instance = demo(dir.path(), server.port());
+        change(&mut instance);
+        instance.write()?;
+        let mut world =
+            Self { instance, server, build: Build::Plain, programs: BTreeMap::new(), _dir: dir };
+        world.render_accounts(server_lines)?;
+        Ok(world)
+    }
+
+    /// Renders the accounts from the registry as it is now, into the configuration the server starts with.
+    pub fn render_accounts(&mut self, server_lines: &str) -> Result<()> {
+        let config = self.instance.relay_config(self.first_node()?);
+        let ended = self
+            .recipe(RELAY)?
+            .args(["provision", "--server-config-only", "--config"])
+            .arg(&config)
+            .run(PROVISION_DEADLINE)?;
+        ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");
+        let rendered = std::fs::read_to_string(self.instance.server_config()).context("read nats.conf")?;
+        ensure!(rendered.contains(HUB_USERS), "the rendered configuration has no hub as expected:\n{rendered}");
+        let observer = format!("{HUB_USERS}      {{ user: {OBSERVER}, password: {OBSERVER} }}\n");
+        let text = rendered.replacen(HUB_USERS, &observer, 1) + server_lines + "\n";
+        self.server.rewrite(|_| text.clone())
+    }
+
+    /// Runs `provision` and expects that nothing is left to say.
+    pub fn provision(&self) -> Result<()> {
+        let ended = self.run_provision(self.first_node()?)?;
+        ensure!(ended.code()? == 0, "provision: {ended:?}");
+        Ok(())
+    }
+
+    /// Runs `provision --json`, however it ends.
+    pub fn run_provision(&self, node: &str) -> Result<Ended> {
+        let config = self.instance.relay_config(node);
+        self.recipe(RELAY)?.args(["provision", "--json", "--config"]).arg(config).run(PROVISION_DEADLINE)
+    }
+
+    /// A recipe of one of our programs, in this world's build. Fails with what to run when it was not built.
+    pub fn recipe(&self, program: &str) -> Result<Recipe> {
+        match self.build {
+            Build::Plain => Recipe::new(program),
+            Build::Faults => Recipe::with_faults(program),
+        }
+    }
+
+    /// Starts a relay node; it is in `programs` as `relay-<node>`.
+    pub fn start_relay(&mut self, node: &str) -> Result<()> {
+        let config = self.instance.relay_config(node);
+        self.start(RELAY, &format!("relay-{node}"), &config, &[])
+    }
+
+    /// Starts a jail's agent, as `agent-<ori>`.
+    pub fn start_agent(&mut self, ori: &str) -> Result<()> {
+        let config = self.instance.agent_config(ori);
+        self.start(AGENT, &format!("agent-{ori}"), &config, &[])
+    }
+
+    /// Starts an agency's bridge, as `subscriber-<id>`.
+    pub fn start_subscriber(&mut self, id: &str) -> Result<()> {
+        let config = self.instance.subscriber_config(id);
+        self.start(SUBSCRIBER, &format!("subscriber-{id}"), &config, &[])
+    }
+
+    /// Starts `program run --config` under a name of this world, with further environment.
+    pub fn start(
+        &mut self,
+        program: &str,
+        name: &str,
+        config: &Path,
+        env: &[(&str, &str)],
+    ) -> Result<()> {
+        let log = self.instance.dir.join(format!("{name}.log"));
+        let mut recipe =
+            self.recipe(program)?.args(["run", "--config"]).arg(config).stderr_to(log);
+        // What a program says is read when a test fails: everything of ours, warnings of others.
+        recipe = recipe.env("RUST_LOG", "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug");
+        for (key, value) in env {
+            recipe = recipe.env(key, value);
+        }
+        self.programs.insert(name.to_owned(), recipe.start()?);
+        Ok(())
+    }
+
+    /// A program that was started here.
+    pub fn program(&mut self, name: &str) -> Result<&mut Program> {
+        self.programs.get_mut(name).with_context(|| format!("{name} was not started"))
+    }
+
+    /// `kill -9`.
+    pub fn kill9(&mut self, name: &str) -> Result<()> {
+        self.program(name)?.kill9()?;
+        self.programs.remove(name);
+        Ok(())
+    }
+
+    /// Asks it to end, waits, and expects exit code 0.
+    pub fn end(&mut self, name: &str) -> Result<()> {
+        let program = self.program(name)?;
+        program.terminate()?;
+        let status = program.wait(END_DEADLINE)?;
+        self.programs.remove(name);
+        ensure!(status.success(), "{name} ended with {status}");
+        Ok(())
+    }
+
+    /// What a program logged.
+    pub fn log_of(&self, name: &str) -> String {
+        let file = self.instance.dir.join(format!("{name}.log"));
+        std::fs::read_to_string(&file).unwrap_or_else(|error| format!("({}: {error})", file.display()))
+    }
+
+    /// The ends of all logs, for a failure.
+    pub fn logs(&self) -> String {
+        const LINES_QUOTED: usize = 30;
+        let end = |name: &String| {
+            let log = self.log_of(name);
+            let lines: Vec<_> = log.lines().collect();
+            format!("--- {name}\n{}\n", lines[lines.len().saturating_sub(LINES_QUOTED)..].join("\n"))
+        };
+        self.programs.keys().map(end).collect()
+    }
+
+    /// Waits until every started relay node takes part in the work.
+    pub async fn relays_are_up(&mut self) -> Result<()> {
+        let names: Vec<_> = self.programs.keys().filter(|name| name.starts_with("relay-")).cloned().collect();
+        let hub = self.hub().await?;
+        crate::patience::until("every relay node pulls from INGEST", crate::patience::SOON, || {
+            let (hub, wanted) = (hub.clone(), names.len());
+            async move { Ok((hub.pulls_waiting("INGEST", "relay").await? >= wanted).then_some(())) }
+        })
+        .await
+        .with_context(|| self.logs())
+    }
+
+    /// The hub, seen by the observing user.
+    pub async fn hub(&self) -> Result<Hub> {
+        Hub::open(&self.server.url(), self.registry()?).await
+    }
+
+    /// A jail that speaks by hand, logged in with the facility's own connect key.
+    pub async fn jail(&self, ori: &str) -> Result<FakeJail> {
+        FakeJail::log_in(&self.instance, &self.server.url(), ori).await
+    }
+
+    /// An agency that speaks by hand.
+    pub async fn agency(&self, id: &str) -> Result<FakeAgency> {
+        FakeAgency::log_in(&self.instance, &self.server.url(), id).await
+    }
+
+    /// The registry as it lies in its file now.
+    pub fn registry(&self) -> Result<Registry> {
+        read_registry(&self.instance)
+    }
+
+    fn first_node(&self) -> Result<&str> {
+        Ok(self.instance.nodes.first().context("an instance has a relay node")?)
+    }
+}
+
+/// Parses the instance's registry.
+pub(crate) fn read_registry(instance: &Instance) -> Result<Registry> {
+    let file = instance.registry_file();
+    let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    match Registry::parse(&text) {
+        Ok(registry) => Ok(registry),
+        Err(problems) => bail!("the registry has problems: {problems:?}"),
+    }
+}
+
+/// The key that signs a facility's events, by the registry.
+pub(crate) fn facility_key(registry: &Registry, ori: &Ori) -> Result<SigningKey> {
+    let facility = registry.facilities.get(ori).with_context(|| format!("facility {ori}"))?;
+    Ok(facility.signing_key.clone())
+}
