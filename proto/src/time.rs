@@ -1,5 +1,7 @@
 //! Points of time: UTC, with the clock that stated them and what that clock can mean. Unknown is absent, never zero.
 
+use std::ops::RangeInclusive;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -76,13 +78,16 @@ pub(crate) fn window_to_wire(window: Window) -> wire::Window {
     wire::Window { earliest: window.earliest.map(Into::into), latest: window.latest.map(Into::into) }
 }
 
+/// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z: what `google.protobuf.Timestamp` may hold, and its JSON can say.
+const WIRE_SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
 /// A bare protobuf timestamp.
 pub(crate) fn timestamp(field: &'static str, value: prost_types::Timestamp) -> Result<Timestamp, FieldError> {
-    if !(0..1_000_000_000).contains(&value.nanos) {
+    if !(0..1_000_000_000).contains(&value.nanos) || !WIRE_SECONDS.contains(&value.seconds) {
         return Err(FieldError::malformed(field, "a protobuf timestamp"));
     }
     Timestamp::new(value.seconds, value.nanos)
-        .map_err(|_| FieldError::malformed(field, "a time between the years -9999 and 9999"))
+        .map_err(|_| FieldError::malformed(field, "a time between the years 1 and 9999"))
 }
 
 /// The wire form of a bare timestamp.
@@ -120,6 +125,20 @@ mod tests {
         let mut bad = good;
         bad.source_clock = 99;
         assert!(required("m", Some(bad)).is_err());
+    }
+
+    #[test]
+    fn a_time_that_its_json_could_not_say_is_refused() {
+        for (seconds, accepted) in [
+            (*WIRE_SECONDS.start(), true),
+            (WIRE_SECONDS.start() - 1, false),
+            (WIRE_SECONDS.end() + 1, false),
+            (i64::MIN, false),
+            (i64::MAX, false),
+        ] {
+            let value = prost_types::Timestamp { seconds, nanos: 0 };
+            assert_eq!(timestamp("m", value).is_ok(), accepted, "{seconds}");
+        }
     }
 
     #[test]
