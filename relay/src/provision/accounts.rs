@@ -17,6 +17,13 @@ pub(crate) const PROVISION_INBOX: &str = "_INBOX_provision";
 /// Inbox prefix of the monitoring user.
 pub(crate) const MONITOR_INBOX: &str = "_INBOX_monitor";
 
+/// Nobody serves it. An account that imports it as `$JS.API.INFO` gets no JetStream API of its own from the server; one
+/// that does not gets it, and then every request that is imported from the hub is answered twice, first by an error
+/// 10039 of the account's own missing JetStream.
+const NO_SERVICE: &str = "hub.v1.none";
+/// What the server looks for when it decides about an account's own JetStream API.
+const ACCOUNT_INFO_API: &str = "$JS.API.INFO";
+
 /// The whole configuration file. Deterministic: the same registry gives the same bytes.
 pub fn render(registry: &Registry, provision: &Provision) -> String {
     let mut out = String::new();
@@ -130,6 +137,10 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
     writeln!(out, "      {{ service: \"ingest.v1.heartbeat.>\", accounts: [EDGE] }}")?;
     writeln!(out, "      {{ service: \"hub.v1.catchup.>\", response: stream, accounts: [EDGE] }}")?;
     writeln!(out, "      {{ stream: \"hub.v1.answer.>\", accounts: [EDGE] }}")?;
+    let agencies: Vec<_> = registry.subscribers.keys().map(account).collect();
+    if !agencies.is_empty() {
+        writeln!(out, "      {{ service: {NO_SERVICE:?}, accounts: [{}] }}", agencies.join(", "))?;
+    }
     for subscriber in registry.subscribers.keys() {
         let account = account(subscriber);
         for (subject, response) in hub_services(subscriber) {
@@ -215,6 +226,10 @@ fn agency(out: &mut String, subscriber: &Subscriber) -> std::fmt::Result {
     let inbox = format!("{}.>", subject::inbox_of_subscriber(id));
     user(out, subscriber.connect_key.as_str(), &publish, &[inbox], false)?;
     writeln!(out, "    ]\n    imports: [")?;
+    writeln!(
+        out,
+        "      {{ service: {{ account: HUB, subject: {NO_SERVICE:?} }}, to: {ACCOUNT_INFO_API:?} }}"
+    )?;
     for (subject, _) in hub_services(id) {
         let local = own(&subject);
         if local == subject {
