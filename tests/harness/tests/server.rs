@@ -131,9 +131,12 @@ fn dies_even_when_its_owner_is_killed() {
     if leash.is_err() {
         return eprintln!("SKIPPED dies_even_when_its_owner_is_killed: no setpriv here");
     }
+    // What a killed owner leaves behind lies here and goes with the test.
+    let dir = tempfile::tempdir().unwrap();
     let mut owner = Recipe::at(&std::env::current_exe().unwrap())
         .args(["--exact", "dies_even_when_its_owner_is_killed", "--nocapture"])
         .env(VICTIM, "1")
+        .env("TMPDIR", dir.path())
         .start()
         .unwrap();
     let line = owner.wait_for_line(|line| line.contains("PORT "), SOON).unwrap().text;

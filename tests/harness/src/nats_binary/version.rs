@@ -44,7 +44,7 @@ pub(super) fn of(server: &Path) -> Result<Version, Error> {
     let mut command = Command::new(server);
     let output = command.arg("--version").stdin(Stdio::null()).output().map_err(Error::Run)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text).ok_or_else(|| Error::Text(text.trim().to_owned()))
+    parse(&text).ok_or_else(|| Error::Text(text.lines().next().unwrap_or_default().to_owned()))
 }
 
 /// Reads `nats-server: v2.15.1`, with or without a pre-release behind the patch.
