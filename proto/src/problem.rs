@@ -1,5 +1,7 @@
 //! A problem of a configuration file, with its key and line: a wrong file names all of them at once.
 
+mod read;
+
 use std::{fmt, ops::Range, str::FromStr};
 
 /// One thing that is wrong with a configuration file.
@@ -55,6 +57,12 @@ impl<'t> Problems<'t> {
         }
     }
 
+    /// Reads the raw form of this file. Mistakes of form are noted and left out, so that what stands beside them can be
+    /// checked as well; none: not enough is left.
+    pub fn read<T: serde::de::DeserializeOwned>(&mut self) -> Option<T> {
+        read::read(self.text, self)
+    }
+
     /// Nothing was wrong so far.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -69,15 +77,11 @@ impl<'t> Problems<'t> {
     }
 }
 
-/// Reads the raw form of a file; an error of syntax or an unknown key is one problem with its line.
+/// Reads the raw form of a file; every mistake of form (syntax, unknown key, wrong type) is a problem with its line.
 pub fn read_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
-    toml::from_str(text).map_err(|error: toml::de::Error| {
-        vec![Problem {
-            key: "file".into(),
-            line: error.span().map(|span| line_of(text, span.start)),
-            text: error.message().to_owned(),
-        }]
-    })
+    let mut problems = Problems::of(text);
+    let read = problems.read();
+    problems.finish(read)
 }
 
 fn line_of(text: &str, at: usize) -> usize {

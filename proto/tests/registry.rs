@@ -119,7 +119,11 @@ fn an_agreement_with_somebody_unknown_is_refused() {
 
 #[test]
 fn an_unknown_key_is_refused() {
-    check_rejected(&good().replace("[operator]", "[operator]\nextra = 1"), "file", "unknown field `extra`");
+    check_rejected(
+        &good().replace("[operator]", "[operator]\nextra = 1"),
+        "operator.extra",
+        "unknown field `extra`",
+    );
 }
 
 #[test]
