@@ -127,5 +127,8 @@ pub fn read_export(
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod county;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod day;
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;

@@ -122,14 +122,21 @@ fn every_problem_is_listed_at_once() {
         .replace("America/Los_Angeles", "Moon")
         .replace("booking_number = \"booking_id\"", "")
         .replace("\"Quashed\"", "\"Check\"")
-        .replace("delimiter = \",\"", "delimiter = \"\"");
+        .replace("delimiter = \",\"", "delimiter = \"\"")
+        .replace("decides_within_h = 24", "decides_within_h = \"a day\"")
+        .replace("\nbooked =", "\nboked =");
     let problems = Mapping::parse(&text).unwrap_err();
     let mut keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
     keys.sort_unstable();
-    assert_eq!(
-        keys,
-        ["custody.booking_number", "disposition[8].texts", "input.delimiter", "input.time_zone"]
-    );
+    let expected = [
+        "custody.boked",
+        "custody.booking_number",
+        "disposition[8].texts",
+        "input.delimiter",
+        "input.time_zone",
+        "precedence.decides_within_h",
+    ];
+    assert_eq!(keys, expected);
     assert!(problems.iter().all(|problem| problem.line.is_some()));
 }
 

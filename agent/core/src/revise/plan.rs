@@ -189,7 +189,7 @@ fn allowed_recipient(input: &Input<'_>, facts: &HeadFacts, allowed: &Allowed) ->
         rule_id: allowed.rule_id.clone(),
         pack_version: allowed.pack_version.clone(),
         fields: allowed.fields.clone(),
-        digest: digest::of(input.secret, facts, Some(&allowed.part)),
+        digest: digest::of(input.secret, facts, allowed.request_id.as_ref(), Some(&allowed.part)),
         part: Some(allowed.part.clone()),
     }
 }
@@ -204,6 +204,6 @@ fn told_recipient(input: &Input<'_>, facts: &HeadFacts, subscriber: &SubscriberI
         pack_version: told.pack_version.clone(),
         fields: Vec::new(),
         part: None,
-        digest: digest::of(input.secret, facts, None),
+        digest: digest::of(input.secret, facts, told.request_id.as_ref(), None),
     }
 }

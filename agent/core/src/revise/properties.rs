@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use sallyport_proto::ids::{EventId, SubscriberId};
+use sallyport_proto::{
+    disclosure::Part,
+    ids::{EventId, RequestId, SubscriberId},
+};
 
 use super::*;
 use crate::{
@@ -111,21 +114,12 @@ fn export_and_shuffles() -> impl Strategy<Value = (Vec<Vec<String>>, Vec<usize>,
     })
 }
 
-/// What one subscriber would be shown, for comparing two readings without the code under test.
-fn shown(jail: &Jail, custody: &Custody) -> BTreeMap<SubscriberId, String> {
+/// What each subscriber would be shown, for comparing two readings without the code under test.
+fn shown(jail: &Jail, custody: &Custody) -> BTreeMap<SubscriberId, (HeadFacts, Option<RequestId>, Part)> {
     let Some(release) = &custody.release else { return BTreeMap::new() };
-    let facts = format!("{:?}", HeadFacts::of(release));
-    let part = |part: &sallyport_proto::disclosure::Part| {
-        let texts = (part.disposition_texts.expose(), part.charges.expose());
-        format!(
-            "{:?}{texts:?}{:?}{:?}",
-            part.booking_number.as_ref().map(|n| n.expose()),
-            part.booked,
-            part.health_reason
-        )
-    };
+    let facts = HeadFacts::of(release);
     let allowed = jail.decide(custody).allowed.into_iter();
-    allowed.map(|allowed| (allowed.subscriber.clone(), format!("{facts}{}", part(&allowed.part)))).collect()
+    allowed.map(|allowed| (allowed.subscriber, (facts.clone(), allowed.request_id, allowed.part))).collect()
 }
 
 proptest! {

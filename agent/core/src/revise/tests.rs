@@ -121,6 +121,15 @@ fn a_new_recipient_is_told_together_with_all_others() {
 }
 
 #[test]
+fn a_request_that_a_disclosure_comes_to_answer_is_news() {
+    let twice = ALLOW.replace("flag = \"imm_hold\"\nas_request = true\n", "");
+    let mut jail = Jail::new(&format!("{ALLOW}{}", &twice[twice.rfind("[[allow]]").unwrap()..]));
+    check(&mut jail, &row("", DOOR, "Court Order", 0), &[(Main, 1, None, &["demo-civil"])]);
+    let drafts = check(&mut jail, &row("", DOOR, "Court Order", 1), &[(Main, 2, Some(0), &["demo-civil"])]);
+    assert!(drafts[0].recipients[0].request_id.is_some());
+}
+
+#[test]
 fn who_may_no_longer_be_told_hears_closed_once_and_without_content() {
     let mut jail = Jail::new(ALLOW);
     jail.read(&row(BAIL, "", "", 0));

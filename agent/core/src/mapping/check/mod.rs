@@ -7,7 +7,7 @@ mod times;
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
 use sallyport_proto::{
-    problem::{Problems, read_toml},
+    problem::Problems,
     vocabulary::{Certainty, ReleaseState},
 };
 use toml::Spanned;
@@ -27,9 +27,10 @@ const DECIDES_WITHIN_H: u32 = 24;
 const UNMAPPED_RANK: u32 = 99;
 
 pub(super) fn mapping(text: &str) -> Result<Mapping, Vec<Problem>> {
-    let raw: form::File = read_toml(text)?;
     let mut problems = Problems::of(text);
     let p = &mut problems;
+    // What has the wrong form is left out and the rest is checked all the same.
+    let Some(raw) = p.read::<form::File>() else { return problems.finish(None) };
 
     let name = filled("name", &raw.name, p);
     let version = filled("version", &raw.version, p);
