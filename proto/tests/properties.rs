@@ -11,6 +11,7 @@ mod messages;
 mod values;
 
 use draw::Draw;
+use nkeys::{KeyPair, KeyPairType};
 use proptest::{collection::vec, prelude::*, test_runner::FileFailurePersistence};
 use prost::Message;
 use sallyport_proto::{
@@ -217,6 +218,29 @@ proptest! {
             let subject = format!("{prefix}{text}");
             let _ = (subject::facility_of_ingest(&subject), subject::facility_of_catchup(&subject));
             let _ = (subject::subscriber_of_receipt(&subject), subject::deliver_subject(&subject));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+    #[test]
+    fn a_key_or_seed_with_letters_changed_is_refused_without_a_panic(
+        raw in any::<[u8; 32]>(),
+        changes in vec((any::<prop::sample::Index>(), "[A-Z2-7é]"), 1..4),
+    ) {
+        let pair = KeyPair::new_from_raw(KeyPairType::Service, raw).unwrap();
+        for text in [pair.public_key(), pair.seed().unwrap()] {
+            let mut letters: Vec<String> = text.chars().map(String::from).collect();
+            for (at, with) in &changes {
+                let at = at.index(letters.len());
+                letters[at].clone_from(with);
+            }
+            let changed = letters.concat();
+            prop_assume!(changed != text);
+            let (key, signer) = (changed.parse::<SigningKey>(), Signer::from_seed(&changed));
+            // Its checksum of 16 bits knows every single letter, and most of several.
+            prop_assert!(changes.len() > 1 || (key.is_err() && signer.is_err()));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the registry file accepts, and above all what it rejects.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use nkeys::KeyPair;
+use nkeys::{KeyPair, KeyPairType};
 use sallyport_proto::{
     key::{RegistrarKey, Signer},
     registry::{self, EndDate, Registry, SignatureError},
@@ -109,6 +109,19 @@ fn keys_of_the_wrong_kind_and_shared_keys_are_refused() {
     check_rejected(&swapped, "relay[0].signing_key", "signing key");
     let other = text.lines().filter(|l| l.starts_with("signing_key")).nth(1).unwrap();
     check_rejected(&text.replacen(other, signing, 1), "facility[0].signing_key", "somebody else's");
+}
+
+#[test]
+fn a_connect_key_made_of_the_bytes_of_a_signing_key_is_refused() {
+    let text = good();
+    let of_kind = |kind| KeyPair::new_from_raw(kind, [7; 32]).unwrap().public_key();
+    let replaced = |text: &str, name: &str, key: String| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        text.replacen(line, &format!("{name} = \"{key}\""), 1)
+    };
+    let text = replaced(&text, "signing_key", of_kind(KeyPairType::Service));
+    let text = replaced(&text, "connect_key", of_kind(KeyPairType::User));
+    check_rejected(&text, "relay[0].connect_key", "somebody else's");
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn unique<'a>(p: &mut Problems<'_>, key: &str, ids: impl Iterator<Item = &'a str
     }
 }
 
-/// A key that no other entry has: two parties with one key could sign for each other.
+/// A key that no other entry has: two parties with one key could sign for each other. The letter does not count: a connect
+/// key of the same 32 bytes as a signing key would let a server have evidence signed (ADR 0003).
 fn key<T: FromStr + Display>(
     p: &mut Problems<'_>,
     keys: &mut BTreeSet<String>,
@@ -95,7 +96,9 @@ fn key<T: FromStr + Display>(
 where
     T::Err: Display,
 {
-    if !keys.insert(text.get_ref().clone()) {
+    let material = nkeys::from_public_key(text.get_ref())
+        .map_or_else(|_| text.get_ref().clone(), |(_, bytes)| data_encoding::HEXLOWER.encode(&bytes));
+    if !keys.insert(material) {
         p.add(name, Some(text.span()), "this key is already somebody else's in this registry");
         return None;
     }
