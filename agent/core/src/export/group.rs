@@ -105,10 +105,10 @@ impl Group {
             }
             let ended = if mapping.charge.ended.is_some() { row.ended } else { row.door.or(row.scheduled) };
             let text = row.disposition.to_owned();
-            self.stated.push(Stated { text, meaning, ended: ended.map(|moment| moment.at) });
+            one_more(&mut self.stated, Stated { text, meaning, ended: ended.map(|moment| moment.at) });
         }
         if charge != Charge::default() {
-            self.charges.push(charge);
+            one_more(&mut self.charges, charge);
         }
     }
 
@@ -149,6 +149,7 @@ impl Group {
         let mut texts: Vec<String> =
             self.charges.iter().map(|charge| charge.disposition_text.clone()).collect();
         texts.retain(|text| !text.is_empty());
+        texts.shrink_to_fit();
         texts.sort();
         self.charges.sort();
         part.booking_number = Some(self.booking_number.clone().into());
@@ -167,6 +168,14 @@ impl Group {
             disagreeing: reasons.len() > 1,
         })
     }
+}
+
+/// Most custodies have one row: room for four, as a list begins with, would be most of what an export takes in memory.
+fn one_more<T>(list: &mut Vec<T>, entry: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(entry);
 }
 
 /// The further fields. Those that name a person must agree: two names under one booking may be two people.
