@@ -1,0 +1,198 @@
+//! The floors: what three durable hops over NATS cost on this very server, with the habits of the product and none of its
+//! logic. Publisher -> A, a hop pulls A and publishes to B, a hop pulls B and publishes to C, a sink pulls C; 500-byte
+//! payloads, 256 in flight per hop, pull batches of 64, plain acks. With signatures it is the signed floor.
+//!
+//! Under 200 lines, and a change here is a commit of its own: every ratio of the bench stands on it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use async_nats::jetstream::{
+    self, Context, Message,
+    consumer::{AckPolicy, PullConsumer, pull},
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use hdrhistogram::Histogram;
+use sallyport_proto::key::{Signer, SigningKey};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::{
+    percentiles,
+    signatures::{Shares, Work},
+};
+
+const STREAMS: [&str; 3] = ["FLOOR_A", "FLOOR_B", "FLOOR_C"];
+const SUBJECTS: [&str; 3] = ["floor.a", "floor.b", "floor.c"];
+const DURABLE: &str = "floor";
+const PAYLOAD: &[u8; 500] = &[b'x'; 500];
+const IN_FLIGHT: usize = 256;
+const PULL_BATCH: usize = 64;
+/// As the product's streams and durables.
+const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+const ACK_WAIT: Duration = Duration::from_secs(15);
+const EXPIRES: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Room for a burst beside what the product's streams reserve.
+const STREAM_BYTES_MAX: i64 = 64 * 1024 * 1024;
+
+/// Where a floor is run, and with which keys.
+pub(crate) struct Floor {
+    /// Servers, with the login of the floor's account.
+    pub(crate) url: String,
+    /// Of each stream and durable.
+    pub(crate) replicas: usize,
+    /// Signs, and verifies.
+    pub(crate) keys: (Signer, SigningKey),
+}
+
+/// What a floor came to.
+pub(crate) struct Reached {
+    /// From the first message stored on A to the last stored on C, by the broker's clock.
+    pub(crate) whole: Duration,
+    /// From publishing until the second hop, the subscriber's, has it.
+    pub(crate) deliver_us: Histogram<u64>,
+    /// From publishing until the sink has it.
+    pub(crate) loop_us: Histogram<u64>,
+}
+
+impl Floor {
+    /// Sends `n` messages through: one `every` so often, or all as fast as it goes. The streams are made anew.
+    pub(crate) async fn run(&self, n: u64, every: Option<Duration>, shares: Shares) -> Result<Reached> {
+        let setup = self.connect().await?;
+        let began = Instant::now();
+        let mut hops = JoinSet::new();
+        for (place, share) in [shares.route, shares.receive, shares.back].into_iter().enumerate() {
+            self.make_stream(&setup, STREAMS[place], SUBJECTS[place]).await?;
+            // A connection each, as programs of their own have.
+            let js = self.connect().await?;
+            let from: PullConsumer = js.get_consumer_from_stream(DURABLE, STREAMS[place]).await?;
+            let onward = SUBJECTS.get(place + 1).copied();
+            let hop = Hop { from, js, onward, n, work: Work::new(&self.keys, share, PAYLOAD), began };
+            hops.spawn(async move { Ok::<_, anyhow::Error>((place, hop.run().await?)) });
+        }
+        publish(self.connect().await?, n, every, began, Work::new(&self.keys, shares.publish, PAYLOAD))
+            .await?;
+        let mut waits = hops.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+        waits.sort_by_key(|(place, _)| *place);
+        let [_, (_, deliver_us), (_, loop_us)] =
+            <[_; 3]>::try_from(waits).map_err(|_| anyhow!("three hops"))?;
+        let first = setup.get_stream(STREAMS[0]).await?.get_info().await?.state.first_timestamp;
+        let last = setup.get_stream(STREAMS[2]).await?.get_info().await?.state;
+        ensure!(last.messages == n, "{} messages came through instead of {n}", last.messages);
+        Ok(Reached { whole: (last.last_timestamp - first).try_into()?, deliver_us, loop_us })
+    }
+
+    async fn connect(&self) -> Result<Context> {
+        Ok(jetstream::new(async_nats::connect(&self.url).await.context("log in as the floor's user")?))
+    }
+
+    async fn make_stream(&self, js: &Context, name: &str, subject: &str) -> Result<()> {
+        // Absent the first time.
+        let _ = js.delete_stream(name).await;
+        let config = Config {
+            name: name.into(),
+            subjects: vec![subject.into()],
+            retention: RetentionPolicy::Limits,
+            discard: DiscardPolicy::New,
+            storage: StorageType::File,
+            num_replicas: self.replicas,
+            max_bytes: STREAM_BYTES_MAX,
+            max_age: MAX_AGE,
+            duplicate_window: DUPLICATE_WINDOW,
+            deny_purge: true,
+            ..Config::default()
+        };
+        let stream = js.create_stream(config).await.with_context(|| format!("create {name}"))?;
+        let durable = pull::Config {
+            durable_name: Some(DURABLE.into()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: IN_FLIGHT as i64,
+            max_deliver: -1,
+            num_replicas: self.replicas,
+            ..pull::Config::default()
+        };
+        stream.create_consumer(durable).await.map(drop).with_context(|| format!("a durable on {name}"))
+    }
+}
+
+async fn publish(js: Context, n: u64, every: Option<Duration>, began: Instant, work: Work) -> Result<()> {
+    // Without a pace the ticks are all due at once; a late tick is made up for.
+    let first = Instant::now();
+    let due = stream::iter(0..n).then(|number| async move {
+        if let Some(every) = every {
+            tokio::time::sleep_until(first + every * number as u32).await;
+        }
+        Ok(())
+    });
+    let sends = due.map_ok(|()| {
+        let mut payload = *PAYLOAD;
+        payload[..8].copy_from_slice(&micros_since(began).to_le_bytes());
+        let worked = work.each();
+        let js = &js;
+        async move {
+            worked?;
+            send(js, SUBJECTS[0], Bytes::copy_from_slice(&payload)).await
+        }
+    });
+    sends.try_buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+async fn send(js: &Context, subject: &'static str, payload: Bytes) -> Result<()> {
+    js.publish(subject, payload).await?.await?;
+    Ok(())
+}
+
+fn micros_since(began: Instant) -> u64 {
+    began.elapsed().as_micros() as u64
+}
+
+/// One durable hop.
+struct Hop {
+    from: PullConsumer,
+    js: Context,
+    onward: Option<&'static str>,
+    n: u64,
+    work: Work,
+    began: Instant,
+}
+
+impl Hop {
+    /// Passes on `n` messages; gives how long after its publishing each was pulled here.
+    async fn run(self) -> Result<Histogram<u64>> {
+        let pulls = self.from.stream().max_messages_per_batch(PULL_BATCH).expires(EXPIRES);
+        let mut batches = pulls.heartbeat(HEARTBEAT).messages().await?.ready_chunks(PULL_BATCH);
+        let mut waited_us = percentiles::histogram();
+        let mut in_flight = FuturesUnordered::new();
+        let mut done = 0;
+        while done < self.n {
+            // Both branches only receive.
+            tokio::select! {
+                biased;
+                Some(passed) = in_flight.next() => { passed?; done += 1; }
+                Some(batch) = batches.next(), if in_flight.len() + PULL_BATCH <= IN_FLIGHT => {
+                    self.work.batch()?;
+                    for message in batch {
+                        let message = message?;
+                        let published = message.payload.first_chunk().context("a stamp")?;
+                        let waited = micros_since(self.began).saturating_sub(u64::from_le_bytes(*published));
+                        waited_us.saturating_record(waited);
+                        self.work.each()?;
+                        in_flight.push(self.pass_on(message));
+                    }
+                }
+            }
+        }
+        Ok(waited_us)
+    }
+
+    async fn pass_on(&self, message: Message) -> Result<()> {
+        if let Some(subject) = self.onward {
+            send(&self.js, subject, message.payload.clone()).await?;
+        }
+        message.ack().await.map_err(|error| anyhow!("ack: {error}"))
+    }
+}
