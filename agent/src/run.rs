@@ -75,6 +75,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         name: format!("sallyport-agent-{ori}"),
         seed: &facility.connect.0,
         inbox_prefix: subject::inbox_of_agent(st, ori),
+        js_api: None,
     };
     let (client, js) = connect::connect(login, counters.clone())
         .await

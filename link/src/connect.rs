@@ -43,6 +43,8 @@ pub struct Login<'a> {
     pub seed: &'a ConnectSeed,
     /// Own inbox: `_INBOX_<id>`; nobody may read another's.
     pub inbox_prefix: String,
+    /// Where this account reaches JetStream's API, when not at `$JS.API`.
+    pub js_api: Option<&'static str>,
 }
 
 /// Connects, or keeps trying in the background when the server is not there yet.
@@ -68,7 +70,10 @@ pub async fn connect(
         })
         .connect(login.url)
         .await?;
-    let mut context = jetstream::new(client.clone());
+    let mut context = match login.js_api {
+        Some(prefix) => jetstream::with_prefix(client.clone(), prefix),
+        None => jetstream::new(client.clone()),
+    };
     context.set_timeout(JETSTREAM_TIMEOUT);
     Ok((client, context))
 }

@@ -155,6 +155,10 @@ pub fn track_consumer(node: &NodeId) -> String {
     format!("track-{node}")
 }
 
+/// Where a subscriber reaches the hub's JetStream API. Never `$JS.API` itself: the server answers that in every account
+/// of its own, and whichever answer comes first wins (measured: "JetStream not enabled for account" at two of three).
+pub const SUBSCRIBER_JS_API: &str = "notify.v1.js";
+
 /// Inbox prefix of an agent: nobody may read another's.
 pub fn inbox_of_agent(st: &Jurisdiction, ori: &Ori) -> String {
     format!("_INBOX_{st}_{ori}")

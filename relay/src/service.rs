@@ -48,6 +48,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         name: format!("sallyport-relay-{}", config.node),
         seed: &config.connect_seed,
         inbox_prefix: subject::inbox_of_relay(&config.node),
+        js_api: None,
     };
     let (client, js) = connect::connect(login, counters.clone())
         .await

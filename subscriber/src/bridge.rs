@@ -106,5 +106,6 @@ pub fn login(config: &Config) -> Login<'_> {
         name: format!("sallyport-subscriber {}", config.me),
         seed: &config.connect_seed,
         inbox_prefix: subject::inbox_of_subscriber(&config.me),
+        js_api: Some(subject::SUBSCRIBER_JS_API),
     }
 }

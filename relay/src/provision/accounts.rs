@@ -221,7 +221,10 @@ fn edge(out: &mut String, registry: &Registry) -> std::fmt::Result {
 fn agency(out: &mut String, subscriber: &Subscriber) -> std::fmt::Result {
     let id = &subscriber.id;
     writeln!(out, "  {} {{\n    users: [", account(id))?;
-    let own = |subject: &str| subject.replacen("hub.v1.", "notify.v1.", 1);
+    let own = |subject: &str| {
+        let api = format!("{}.", subject::SUBSCRIBER_JS_API);
+        subject.replacen("hub.v1.", "notify.v1.", 1).replacen("$JS.API.", &api, 1)
+    };
     let publish: Vec<_> = hub_services(id).iter().map(|(subject, _)| own(subject)).collect();
     let inbox = format!("{}.>", subject::inbox_of_subscriber(id));
     user(out, subscriber.connect_key.as_str(), &publish, &[inbox], false)?;

@@ -133,6 +133,7 @@ pub async fn reconcile(config: &Config, report: &mut Report) -> Result<(), Error
         name: "sallyport-provision".into(),
         seed: &seed,
         inbox_prefix: accounts::PROVISION_INBOX.into(),
+        js_api: None,
     };
     let (client, js) = connect::connect(login, Arc::new(LinkCounters::default()))
         .await

@@ -50,6 +50,7 @@ pub async fn check(config: &Config) -> Result<(), Unsafe> {
         name: "sallyport-monitor".into(),
         seed: &config.monitor_seed,
         inbox_prefix: MONITOR_INBOX.into(),
+        js_api: None,
     };
     let (client, _) =
         connect::connect(login, Arc::new(LinkCounters::default())).await.map_err(Unsafe::Connect)?;
