@@ -17,3 +17,8 @@ mod registry;
 pub mod run;
 pub mod status;
 pub mod store;
+
+/// A jail on paper, shared with the tests that start the program.
+#[cfg(test)]
+#[path = "../tests/jail/mod.rs"]
+mod jail;

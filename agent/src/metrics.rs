@@ -297,11 +297,8 @@ mod tests {
         metrics.catchup("done");
         let text = metrics.export(&Vitals::default()).unwrap();
         for described in ALL {
-            assert!(
-                text.contains(&format!("# HELP {} {}.", described.name, described.help)),
-                "{}",
-                described.name
-            );
+            let help = format!("# HELP {} {}", described.name, described.help);
+            assert!(text.contains(&help), "{help}");
             let line = text.lines().find(|line| !line.starts_with('#') && line.starts_with(described.name));
             let line = line.unwrap_or_else(|| panic!("no sample of {}", described.name));
             for label in described.labels {

@@ -150,10 +150,9 @@ impl Client {
             self.agent.post(&url).header("content-type", kind).send(body).map_err(unreachable)?;
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(unreachable)?;
-        if status == 200 || also.contains(&status) {
-            if let Ok(answer) = serde_json::from_str(&text) {
-                return Ok(answer);
-            }
+        let good = status == 200 || also.contains(&status);
+        if good && let Ok(answer) = serde_json::from_str(&text) {
+            return Ok(answer);
         }
         let told = serde_json::from_str::<Value>(&text)
             .ok()

@@ -157,7 +157,7 @@ fn unknown(connection: &Connection, event: &EventId, now: Timestamp) -> Result<A
         return Ok(Applied::NotOurs);
     }
     // An epoch that began after the event was made says so already.
-    if since / 1_000 <= sent_ms {
+    if since / 1_000 < sent_ms {
         facility::start_epoch(
             connection,
             "the relay holds an event of ours that this store does not: restored",

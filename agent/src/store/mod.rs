@@ -149,3 +149,6 @@ impl Store {
         Reader::open(&self.path)
     }
 }
+
+#[cfg(test)]
+mod tests;
