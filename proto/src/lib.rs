@@ -30,7 +30,7 @@ pub mod time;
 pub mod vocabulary;
 
 /// Wire types, generated from `sallyport/v1/*.proto` by `cargo xtask proto`. Decode, check, and leave them at the border.
-#[allow(missing_docs, clippy::all, unreachable_pub)]
+#[allow(missing_docs, clippy::all, rustdoc::all, unreachable_pub)]
 #[rustfmt::skip]
 #[path = "gen/sallyport.v1.rs"]
 pub mod wire;
