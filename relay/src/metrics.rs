@@ -313,8 +313,9 @@ impl Collector for Link {
         ];
         for (described, value) in counters {
             let counter = ConstCounter::new(value.load(std::sync::atomic::Ordering::Relaxed));
-            let metric =
-                encoder.encode_descriptor(described.name, described.help, None, counter.metric_type())?;
+            // The registry adds the full stop to what is registered; here it is ours to add.
+            let help = format!("{}.", described.help);
+            let metric = encoder.encode_descriptor(described.name, &help, None, counter.metric_type())?;
             counter.encode(metric)?;
         }
         Ok(())

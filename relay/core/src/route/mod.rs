@@ -15,6 +15,7 @@ use sallyport_proto::{
     disclosure::Disclosure,
     event::ReleaseHead,
     ids::SubscriberId,
+    provenance::TrafficClass,
     routed::Recipient,
     vocabulary::{Priority, Purpose, RoutedVerdict},
 };
@@ -110,6 +111,13 @@ impl Index {
     ) -> Option<(Option<sallyport_proto::ids::SubscriptionId>, Priority, Terms)> {
         let asked = self.subscriber(&disclosure.subscriber_id)?;
         let agreed = self.agrees(disclosure, &head.ori, now);
+        // A ping asks whether the path works, not what travels on it: the filter has no say, the agreement has.
+        if agreed
+            && head.traffic == TrafficClass::Ping
+            && let Some(entry) = asked.best_for(disclosure.purpose, now)
+        {
+            return Some((Some(entry.id.clone()), entry.priority, entry.terms()));
+        }
         if agreed && let Some(entry) = asked.best_match(head, disclosure, now) {
             return Some((Some(entry.id.clone()), entry.priority, entry.terms()));
         }

@@ -37,6 +37,7 @@ pub(crate) struct Loaded {
 }
 
 /// How rows of one kind are read.
+#[cfg(test)]
 type Mapper<T> = fn(&Row<'_>) -> rusqlite::Result<T>;
 
 impl Loaded {
@@ -100,11 +101,7 @@ impl Loaded {
             notice_row,
         )?;
         let Some(first) = attempts.first() else { return Ok(None) };
-        let receipts = self.rows(
-            "SELECT * FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3 ORDER BY sequence, item",
-            key,
-            receipt_row,
-        )?;
+        let receipts = self.receipts_of(id)?;
         let discredited = self.rows(
             "SELECT p.origin_sequence FROM parked p WHERE p.origin = 'RECEIPTS' AND p.origin_sequence IN
                (SELECT sequence FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3)",
@@ -119,6 +116,26 @@ impl Loaded {
         )?;
         let discredited: BTreeSet<u64> = discredited.into_iter().collect();
         Ok(Some(NoticeFacts { attempts, receipts, discredited, later_received, decisions }))
+    }
+
+    /// The receipts that name a notice, by sequence.
+    pub(crate) fn receipts_of(&self, id: &NoticeId) -> Result<Vec<ReceiptRow>, StoreError> {
+        let sql =
+            "SELECT * FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3 ORDER BY sequence, item";
+        let (event, ori, subscriber) = (id.event(), id.ori(), id.subscriber());
+        self.rows(sql, params![event.as_str(), ori.as_str(), subscriber.as_str()], receipt_row)
+    }
+
+    /// Attempts of notices routed since then (microseconds), those of one notice side by side and in order.
+    pub(crate) fn notices_since(&self, since: i64) -> Result<Vec<NoticeRow>, StoreError> {
+        let sql = "SELECT * FROM notice WHERE t5 >= ?1 ORDER BY event_id, ori, subscriber, attempt";
+        self.rows(sql, params![since], notice_row)
+    }
+
+    /// Sequences of receipts that the relay did not believe.
+    pub(crate) fn discredited(&self) -> Result<BTreeSet<u64>, StoreError> {
+        let sql = "SELECT origin_sequence FROM parked WHERE origin = 'RECEIPTS'";
+        Ok(self.rows(sql, [], |row| row.unsigned("origin_sequence"))?.into_iter().collect())
     }
 
     /// The first receipt of a later revision of the same custody by the same subscriber.
@@ -260,7 +277,7 @@ pub(super) fn routed_row(row: &Row<'_>) -> rusqlite::Result<RoutedRow> {
     })
 }
 
-pub(crate) fn notice_row(row: &Row<'_>) -> rusqlite::Result<NoticeRow> {
+pub(super) fn notice_row(row: &Row<'_>) -> rusqlite::Result<NoticeRow> {
     Ok(NoticeRow {
         sequence: row.unsigned("sequence")?,
         notice_id: NoticeId::new(&row.parsed("ori")?, &row.parsed("event_id")?, &row.parsed("subscriber")?),

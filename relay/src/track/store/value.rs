@@ -32,6 +32,7 @@ pub(crate) fn optional(at: Option<Moment>) -> (Option<i64>, Option<i64>) {
 /// Reads columns that `put` wrote; anything else is damage, and reported as a failed conversion of that column.
 pub(crate) trait Columns {
     fn at(&self, column: &str) -> rusqlite::Result<Timestamp>;
+    fn at_or_none(&self, column: &str) -> rusqlite::Result<Option<Timestamp>>;
     fn moment(&self, column: &str) -> rusqlite::Result<Moment>;
     fn moment_or_none(&self, column: &str) -> rusqlite::Result<Option<Moment>>;
     fn parsed<T: FromStr>(&self, column: &str) -> rusqlite::Result<T>;
@@ -47,7 +48,12 @@ pub(crate) type FromWire<T, E> = fn(&'static str, i32) -> Result<T, E>;
 
 impl Columns for Row<'_> {
     fn at(&self, column: &str) -> rusqlite::Result<Timestamp> {
-        Timestamp::from_microsecond(self.get(column)?).map_err(|_| damaged(column, Type::Integer))
+        self.at_or_none(column)?.ok_or_else(|| damaged(column, Type::Null))
+    }
+
+    fn at_or_none(&self, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+        let Some(at) = self.get::<_, Option<i64>>(column)? else { return Ok(None) };
+        Timestamp::from_microsecond(at).map(Some).map_err(|_| damaged(column, Type::Integer))
     }
 
     fn moment(&self, column: &str) -> rusqlite::Result<Moment> {

@@ -15,15 +15,21 @@ pub(crate) struct Waiting {
     pub(crate) subscriber: SubscriberId,
     pub(crate) ori: Ori,
     pub(crate) ping: bool,
+    pub(crate) backfill: bool,
     pub(crate) notices: u64,
     pub(crate) oldest: NoticeId,
     /// When the oldest was routed.
     pub(crate) oldest_t5: Timestamp,
+    /// When the first RECEIVED of them is due, or was; none when none of them has a deadline.
+    pub(crate) first_due: Option<Timestamp>,
 }
 
 /// Not those of which a later revision was received (SUPERSEDED), nor those given up by a decision.
 const WAITING: &str = "
-    SELECT subscriber, ori, traffic = ?1 AS ping, count(*) AS notices, min(t5) AS oldest_t5, event_id
+    SELECT subscriber, ori, traffic = ?1 AS ping, backfill, count(*) AS notices, min(t5) AS oldest_t5, event_id,
+           (SELECT min(due.due_received) FROM notice due
+            WHERE due.received IS NULL AND due.refused IS NULL AND due.attempt = 0 AND due.subscriber = n.subscriber
+              AND due.ori = n.ori AND due.traffic = n.traffic AND due.backfill = n.backfill) AS first_due
     FROM notice n
     WHERE received IS NULL AND refused IS NULL AND attempt = 0
       AND NOT EXISTS (
@@ -34,7 +40,7 @@ const WAITING: &str = "
         SELECT 1 FROM control c
         WHERE c.notice_id = n.ori || '.' || n.event_id || '.' || n.subscriber
           AND c.kind IN (?2, ?3) AND c.phase = ?4)
-    GROUP BY subscriber, ori, ping ORDER BY subscriber, ori, ping";
+    GROUP BY subscriber, ori, ping, backfill ORDER BY subscriber, ori, ping, backfill";
 
 impl Loaded {
     /// What waits, by subscriber and facility; pings apart.
@@ -53,8 +59,10 @@ impl Loaded {
                 subscriber,
                 ori,
                 ping: row.get("ping")?,
+                backfill: row.get("backfill")?,
                 notices: row.unsigned("notices")?,
                 oldest_t5: row.at("oldest_t5")?,
+                first_due: row.at_or_none("first_due")?,
             })
         })
     }
