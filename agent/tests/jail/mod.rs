@@ -92,6 +92,7 @@ pub struct Jail {
     pub registrar: KeyPair,
     pub relay: Signer,
     pub facility: KeyPair,
+    pub connect: KeyPair,
     pub subscribers: Vec<(&'static str, Signer)>,
     registry: String,
 }
@@ -123,11 +124,12 @@ impl Jail {
             relay: signer(&relay),
             subscribers: subscribers.iter().map(|(id, pair)| (*id, signer(pair))).collect(),
             facility,
+            connect,
             registry,
             dir,
         };
         jail.write("sign.nk", &jail.facility.seed().unwrap());
-        jail.write("connect.nk", &connect.seed().unwrap());
+        jail.write("connect.nk", &jail.connect.seed().unwrap());
         jail.write("secret", &"0a".repeat(32));
         jail.write("mapping.toml", MAPPING);
         jail.write_registry(1, |text| text);

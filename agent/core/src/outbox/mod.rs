@@ -77,7 +77,8 @@ impl Row {
             return None;
         }
         self.attempt = self.attempt.saturating_add(1);
-        self.status = Status::Open { next_due: now.saturating_add(delay(self.attempt, jitter)).unwrap_or(now) };
+        self.status =
+            Status::Open { next_due: now.saturating_add(delay(self.attempt, jitter)).unwrap_or(now) };
         Some(msg_id(&self.digest, self.attempt))
     }
 

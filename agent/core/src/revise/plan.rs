@@ -1,5 +1,7 @@
 //! Which events say the difference between what is so now and what was told.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sallyport_proto::{
     disclosure::Part,
@@ -154,7 +156,9 @@ fn retracted(input: &Input<'_>) -> Vec<Draft> {
     withdrawals(input, ReleaseState::Retracted, told, 0)
 }
 
-/// One event without content to everyone of `told`; several, when they are more than one event may have.
+/// Events without content to everyone of `told`: one for all that were last told by the same event, which it supersedes,
+/// because corrections follow the told and only that event's `routed` record names them; several, when they are more
+/// than one event may have. Those of the latest main event come last, so that what follows supersedes theirs.
 fn withdrawals<'m>(
     input: &Input<'_>,
     state: ReleaseState,
@@ -162,17 +166,23 @@ fn withdrawals<'m>(
     drafted: usize,
 ) -> Vec<Draft> {
     let facts = HeadFacts::withdrawal(state);
-    let recipients: Vec<Recipient> =
-        told.map(|(subscriber, told)| told_recipient(input, &facts, subscriber, told)).collect();
+    let mut groups: BTreeMap<(bool, &EventId), Vec<Recipient>> = BTreeMap::new();
+    for (subscriber, told) in told {
+        let of_latest = input.memory.latest_main.as_ref() == Some(&told.event);
+        let recipient = told_recipient(input, &facts, subscriber, told);
+        groups.entry((of_latest, &told.event)).or_default().push(recipient);
+    }
     let kind = if state == ReleaseState::Closed { DraftKind::Closed } else { DraftKind::Retracted };
+    let chunks = groups.iter().flat_map(|((_, before), recipients)| {
+        recipients.chunks(RECIPIENTS_MAX).map(move |chunk| (*before, chunk))
+    });
     (drafted..)
-        .zip(recipients.chunks(RECIPIENTS_MAX))
-        .map(|(n, recipients)| Draft {
+        .zip(chunks)
+        .map(|(n, (before, recipients))| Draft {
             kind,
             custody_key: input.custody_key.clone(),
-            // An allow-list has at most RECIPIENTS_MAX subscribers; a second chunk needs as many that it once had.
             revision: input.memory.revision.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)) + 1,
-            supersedes: input.memory.latest_main.clone(),
+            supersedes: Some(before.clone()),
             facts: facts.clone(),
             observed: input.custody.observed,
             recipients: recipients.to_vec(),
