@@ -58,7 +58,8 @@ impl FakeAgency {
         let keys = instance.keys();
         let id: SubscriberId = id.parse()?;
         let seed = keys.connect(id.as_str())?.seed().context("connect seed")?;
-        let login = Login::with_nkey(url, seed, &subject::inbox_of_subscriber(&id)).await?;
+        let js_api = Some(subject::SUBSCRIBER_JS_API);
+        let login = Login::with_nkey(url, seed, &subject::inbox_of_subscriber(&id), js_api).await?;
         let signer = Signer::from_seed(&keys.signing(id.as_str())?.seed().context("signing seed")?)?;
         let registry = world::read_registry(instance)?;
         Ok(Self { id, login, signer, instance: instance.name.parse()?, registry })
@@ -80,8 +81,13 @@ impl FakeAgency {
         let end = tokio::time::Instant::now() + SOON;
         while taken.len() < count && tokio::time::Instant::now() < end {
             let wanted = count - taken.len();
-            let mut batch =
-                durable.batch().max_messages(wanted).expires(PULL_EXPIRES).messages().await.context("pull")?;
+            let mut batch = durable
+                .batch()
+                .max_messages(wanted)
+                .expires(PULL_EXPIRES)
+                .messages()
+                .await
+                .context("pull")?;
             while let Some(message) = batch.next().await {
                 let message = message.map_err(|error| anyhow::anyhow!("pull: {error}"))?;
                 taken.push(self.open(message)?);

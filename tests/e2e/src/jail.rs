@@ -1,7 +1,10 @@
 //! A jail that speaks the protocol by hand: logged in with the facility's own connect key, it publishes any bytes, and
 //! hears its answers live or by catch-up.
 
-use std::{sync::atomic::{AtomicU64, Ordering}, time::Duration};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use async_nats::HeaderMap;
@@ -61,8 +64,9 @@ impl FakeJail {
         let keys = instance.keys();
         let (st, ori): (Jurisdiction, Ori) = (JURISDICTION.parse()?, ori.parse()?);
         let seed = keys.connect(ori.as_str())?.seed().context("connect seed")?;
-        let login = Login::with_nkey(url, seed, &subject::inbox_of_agent(&st, &ori)).await?;
-        let live = login.client.subscribe(subject::notify_answers(&st, &ori)).await.context("hear answers")?;
+        let login = Login::with_nkey(url, seed, &subject::inbox_of_agent(&st, &ori), None).await?;
+        let live =
+            login.client.subscribe(subject::notify_answers(&st, &ori)).await.context("hear answers")?;
         login.client.flush().await.context("flush")?;
         let registry = world::read_registry(instance)?;
         let signer = Signer::from_seed(&keys.signing(ori.as_str())?.seed().context("signing seed")?)?;
@@ -83,7 +87,8 @@ impl FakeJail {
     /// The next event of this jail, told to these agencies.
     pub fn draft(&self, told: &[&str]) -> Result<Draft> {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        told.iter().try_fold(Draft::new(&self.instance, &self.st, &self.ori, seq)?, |draft, to| draft.tells(to))
+        told.iter()
+            .try_fold(Draft::new(&self.instance, &self.st, &self.ori, seq)?, |draft, to| draft.tells(to))
     }
 
     /// The next event, signed.

@@ -23,15 +23,20 @@ pub struct Login {
 }
 
 impl Login {
-    /// With an nkey.
-    pub async fn with_nkey(url: &str, seed: String, inbox_prefix: &str) -> Result<Self> {
-        Self::with(ConnectOptions::with_nkey(seed), url, inbox_prefix).await
+    /// With an nkey; `js_api` where the account reaches JetStream elsewhere than at `$JS.API`.
+    pub async fn with_nkey(
+        url: &str,
+        seed: String,
+        inbox_prefix: &str,
+        js_api: Option<&str>,
+    ) -> Result<Self> {
+        Self::with(ConnectOptions::with_nkey(seed), url, inbox_prefix, js_api).await
     }
 
     /// With a password: only users that a test added have one.
     pub async fn with_password(url: &str, user: &str, password: &str) -> Result<Self> {
         let options = ConnectOptions::with_user_and_password(user.into(), password.into());
-        Self::with(options, url, &format!("_INBOX_{user}")).await
+        Self::with(options, url, &format!("_INBOX_{user}"), None).await
     }
 
     /// What the server said against this connection so far.
@@ -44,7 +49,12 @@ impl Login {
         self.complaints().iter().any(|text| text.to_ascii_lowercase().contains("permissions violation"))
     }
 
-    async fn with(options: ConnectOptions, url: &str, inbox_prefix: &str) -> Result<Self> {
+    async fn with(
+        options: ConnectOptions,
+        url: &str,
+        inbox_prefix: &str,
+        js_api: Option<&str>,
+    ) -> Result<Self> {
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let heard = complaints.clone();
         let client = options
@@ -61,7 +71,10 @@ impl Login {
             .connect(url)
             .await
             .with_context(|| format!("log in to {url}"))?;
-        let mut js = jetstream::new(client.clone());
+        let mut js = match js_api {
+            Some(prefix) => jetstream::with_prefix(client.clone(), prefix),
+            None => jetstream::new(client.clone()),
+        };
         js.set_timeout(REQUEST_TIMEOUT);
         Ok(Self { client, js, complaints })
     }

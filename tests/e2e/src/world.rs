@@ -13,8 +13,6 @@ use crate::{FakeAgency, FakeJail, Hub};
 const PROVISION_DEADLINE: Duration = Duration::from_secs(60);
 /// After SIGTERM: the grace period of our programs and some.
 const END_DEADLINE: Duration = Duration::from_secs(20);
-/// Line of the rendered configuration behind which the observing user is added.
-const HUB_USERS: &str = "  HUB {\n    jetstream: enabled\n    users: [\n";
 /// Sees and may do everything at the hub: so that a test looks at streams without borrowing a program's login.
 pub(crate) const OBSERVER: &str = "observer";
 
@@ -42,6 +40,7 @@ pub struct World {
     pub server: Server,
     /// Which builds are started.
     pub build: Build,
+    amend: Box<dyn Fn(String) -> String + Send + Sync>,
     programs: BTreeMap<String, Program>,
     // Last: removed when nothing writes there any more.
     _dir: tempfile::TempDir,
@@ -50,12 +49,15 @@ pub struct World {
 impl World {
     /// The demonstration's instance, changed by `change`, on a running and provisioned server. No program runs yet.
     pub async fn provisioned(change: impl FnOnce(&mut Instance)) -> Result<Self> {
-        Self::provisioned_with(change, "").await
+        Self::provisioned_with(change, |text| text).await
     }
 
-    /// The same on a server with further lines of configuration.
-    pub async fn provisioned_with(change: impl FnOnce(&mut Instance), server_lines: &str) -> Result<Self> {
-        let mut world = Self::rendered(change, server_lines)?;
+    /// The same on a server whose rendered configuration is amended.
+    pub async fn provisioned_with(
+        change: impl FnOnce(&mut Instance),
+        amend: impl Fn(String) -> String + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let mut world = Self::rendered(change, amend)?;
         world.server.restart()?;
         world.provision()?;
         Ok(world)
@@ -72,20 +74,29 @@ impl World {
     }
 
     /// Everything written and the server's accounts rendered; the server does not run yet.
-    pub fn rendered(change: impl FnOnce(&mut Instance), server_lines: &str) -> Result<Self> {
+    pub fn rendered(
+        change: impl FnOnce(&mut Instance),
+        amend: impl Fn(String) -> String + Send + Sync + 'static,
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("sallyport-e2e-").tempdir().context("make a folder")?;
         let server = Server::prepare_in(&dir.path().join("server"), |_| String::new())?;
         let mut instance = demo(dir.path(), server.port());
         change(&mut instance);
         instance.write()?;
-        let mut world =
-            Self { instance, server, build: Build::Plain, programs: BTreeMap::new(), _dir: dir };
-        world.render_accounts(server_lines)?;
+        let mut world = Self {
+            instance,
+            server,
+            build: Build::Plain,
+            amend: Box::new(amend),
+            programs: BTreeMap::new(),
+            _dir: dir,
+        };
+        world.render_accounts()?;
         Ok(world)
     }
 
     /// Renders the accounts from the registry as it is now, into the configuration the server starts with.
-    pub fn render_accounts(&mut self, server_lines: &str) -> Result<()> {
+    pub fn render_accounts(&mut self) -> Result<()> {
         let config = self.instance.relay_config(self.first_node()?);
         let ended = self
             .recipe(RELAY)?
@@ -94,9 +105,7 @@ impl World {
             .run(PROVISION_DEADLINE)?;
         ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");
         let rendered = std::fs::read_to_string(self.instance.server_config()).context("read nats.conf")?;
-        ensure!(rendered.contains(HUB_USERS), "the rendered configuration has no hub as expected:\n{rendered}");
-        let observer = format!("{HUB_USERS}      {{ user: {OBSERVER}, password: {OBSERVER} }}\n");
-        let text = rendered.replacen(HUB_USERS, &observer, 1) + server_lines + "\n";
+        let text = (self.amend)(with_user(&rendered, "HUB", OBSERVER)?);
         self.server.rewrite(|_| text.clone())
     }
 
@@ -140,18 +149,11 @@ impl World {
     }
 
     /// Starts `program run --config` under a name of this world, with further environment.
-    pub fn start(
-        &mut self,
-        program: &str,
-        name: &str,
-        config: &Path,
-        env: &[(&str, &str)],
-    ) -> Result<()> {
+    pub fn start(&mut self, program: &str, name: &str, config: &Path, env: &[(&str, &str)]) -> Result<()> {
         let log = self.instance.dir.join(format!("{name}.log"));
-        let mut recipe =
-            self.recipe(program)?.args(["run", "--config"]).arg(config).stderr_to(log);
+        let mut recipe = self.recipe(program)?.args(["run", "--config"]).arg(config).stderr_to(log);
         // What a program says is read when a test fails: everything of ours, warnings of others.
-        recipe = recipe.env("RUST_LOG", "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug");
+        recipe = recipe.env("SALLYPORT_LOG", "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug");
         for (key, value) in env {
             recipe = recipe.env(key, value);
         }
@@ -210,6 +212,22 @@ impl World {
         .with_context(|| self.logs())
     }
 
+    /// Waits until the node whose registry this is routes by `version`: probes with events told to nobody that asked.
+    pub async fn routes_by(&self, jail: &mut FakeJail, version: u64) -> Result<()> {
+        let end = tokio::time::Instant::now() + crate::patience::SOON;
+        loop {
+            let probe = jail.draft(&["demo-marshals"])?.seal(&jail.signer)?;
+            jail.publish(&probe.bytes).await?;
+            let found = jail.acceptance(&probe).await?.registry_version;
+            if found >= version {
+                return Ok(());
+            }
+            ensure!(tokio::time::Instant::now() < end, "registry {version} is not in force, {found} is");
+            // The file is looked at once a second; probing faster would only fill the streams.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// The hub, seen by the observing user.
     pub async fn hub(&self) -> Result<Hub> {
         Hub::open(&self.server.url(), self.registry()?).await
@@ -233,6 +251,14 @@ impl World {
     fn first_node(&self) -> Result<&str> {
         Ok(self.instance.nodes.first().context("an instance has a relay node")?)
     }
+}
+
+/// A rendered configuration with one more user in an account: password as the name, may do whatever the account may.
+pub fn with_user(rendered: &str, account: &str, user: &str) -> Result<String> {
+    let start = rendered.find(&format!("  {account} {{\n")).with_context(|| format!("account {account}"))?;
+    let users = rendered[start..].find("users: [\n").with_context(|| format!("users of {account}"))?;
+    let at = start + users + "users: [\n".len();
+    Ok(format!("{}      {{ user: {user}, password: {user} }}\n{}", &rendered[..at], &rendered[at..]))
 }
 
 /// Parses the instance's registry.

@@ -24,13 +24,14 @@ fn lines(report: &Value, key: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn makes_every_stream_and_durable_and_a_second_run_changes_nothing() {
-    let mut world = World::rendered(|_| {}, "").unwrap();
+    let mut world = World::rendered(|_| {}, |text| text).unwrap();
     world.server.restart().unwrap();
 
     let first = world.run_provision("a").unwrap();
     assert_eq!(first.code().unwrap(), 0, "{first:?}");
     let created = lines(&report(&first), "created");
-    for stream in ["INGEST", "HEARTBEATS", "DELIVER", "RECEIPTS", "ANSWERS", "REQUESTS", "CONTROL", "PARKED"] {
+    for stream in ["INGEST", "HEARTBEATS", "DELIVER", "RECEIPTS", "ANSWERS", "REQUESTS", "CONTROL", "PARKED"]
+    {
         assert!(created.contains(&format!("stream {stream}")), "{stream} is not in {created:?}");
     }
     for durable in ["relay on INGEST", "relay on RECEIPTS", "relay on REQUESTS", "demo-civil on DELIVER"] {
@@ -87,7 +88,7 @@ async fn brings_a_missing_stream_back_and_leaves_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn provision_and_run_refuse_a_server_that_does_not_sync_always() {
-    let mut world = World::rendered(|_| {}, "").unwrap();
+    let mut world = World::rendered(|_| {}, |text| text).unwrap();
     let rendered = std::fs::read_to_string(world.instance.server_config()).unwrap();
     let unsafe_text = rendered.replace("  sync_interval: always\n", "");
     assert_ne!(rendered, unsafe_text);
@@ -104,5 +105,8 @@ async fn provision_and_run_refuse_a_server_that_does_not_sync_always() {
         .run(REFUSAL_DEADLINE)
         .unwrap();
     assert_eq!(run.code().unwrap(), UNSAFE, "{run:?}");
-    assert!(run.stderr.iter().any(|line| line.contains("sync_interval: always")), "it says what to do: {run:?}");
+    assert!(
+        run.stderr.iter().any(|line| line.contains("sync_interval: always")),
+        "it says what to do: {run:?}"
+    );
 }
