@@ -47,6 +47,7 @@ enum RunError {
 }
 
 impl Command {
+    /// Gives whether the notice is done with; not so when it was put off.
     pub(super) async fn hand_over(
         &self,
         store: &Shared,
@@ -54,7 +55,7 @@ impl Command {
         due: Due,
         registry: &Registry,
         metrics: &Metrics,
-    ) -> Result<(), HandOverError> {
+    ) -> Result<bool, HandOverError> {
         let seq = due.seq;
         // Before the run: once it may have happened, the next one is a repetition.
         store.with(move |store| store.begun(&[seq])).await?;
@@ -98,9 +99,10 @@ impl Command {
                     "the application did not take it"
                 );
                 store.with(move |store| store.put_off(seq, now + pause)).await?;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn run(&self, shape: &Shape) -> Result<(), RunError> {

@@ -117,10 +117,12 @@ impl HandOver {
             Sink::Files(dir) => files::hand_over(&self.store, dir, due, registry, &self.metrics).await,
             Sink::Command(command) => {
                 for due in due {
-                    if shutdown.is_cancelled() {
+                    let taken = !shutdown.is_cancelled()
+                        && command.hand_over(&self.store, &self.maker, due, &registry, &self.metrics).await?;
+                    // Later ones of the same custody may be in this round: the store says again who is due.
+                    if !taken {
                         break;
                     }
-                    command.hand_over(&self.store, &self.maker, due, &registry, &self.metrics).await?;
                 }
                 Ok(())
             }

@@ -1,0 +1,139 @@
+//! What people say reaches the broker: through the running bridge, or without one.
+
+use sallyport_harness::program::Ended;
+use sallyport_link::exit;
+use sallyport_proto::{
+    outcome::Outcome,
+    receipt::{Receipt, Statement},
+    subject,
+    vocabulary::{OutcomeKind, OutcomeSide, ReceiptLevel, ReleaseState, ResponseKind},
+};
+
+use crate::{
+    ground::{Ground, SOON},
+    world::Case,
+};
+
+fn say(ground: &Ground, command: &str, words: &[&str]) -> Ended {
+    ground.recipe(command).arg("--json").args(words).run(SOON).unwrap()
+}
+
+fn said(ground: &Ground, command: &str, words: &[&str]) -> serde_json::Value {
+    let ended = say(ground, command, words);
+    assert_eq!(ended.code().unwrap(), i32::from(exit::OK), "{:?}", ended.stderr);
+    serde_json::from_str(&ended.stdout[0]).unwrap()
+}
+
+async fn later(ground: &Ground) -> Vec<Receipt> {
+    let receipts = ground.receipts().await.into_iter().map(|(receipt, _)| receipt);
+    receipts.filter(|r| !matches!(r.statement, Statement::Level(ReceiptLevel::Received))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_and_outcomes_go_out_through_the_running_bridge_in_order() {
+    let ground = Ground::new("to = \"none\"").await;
+    let case = Case::default();
+    let bridge = ground.run();
+    ground.deliver(&case).await;
+    ground.settled().await;
+    let id = case.notice_id().to_string();
+    let seen = said(&ground, "answer", &[&id, "seen", "--by", "desk-2"]);
+    assert_eq!(seen["published"], true);
+    said(
+        &ground,
+        "answer",
+        &[case.event.as_str(), "will-take-custody", "--eta", "+45m", "--contact", "desk 2"],
+    );
+    said(&ground, "outcome", &[&id, "custody-taken", "--at", "2026-11-21T23:00:00Z", "--text", "as agreed"]);
+    drop(bridge);
+
+    let receipts = later(&ground).await;
+    assert_eq!(receipts.len(), 2);
+    assert!(matches!(receipts[0].statement, Statement::Level(ReceiptLevel::Seen)));
+    assert!(receipts[0].t7_seen.is_some() && receipts[0].by_whom == "desk-2");
+    let Statement::Response(response) = &receipts[1].statement else { panic!() };
+    assert_eq!(response.kind, ResponseKind::WillTakeCustody);
+    assert!(response.eta.is_some() && receipts[1].t8_answered.is_some());
+    let outcomes = ground.stored(subject::RECEIPTS).await;
+    let (_, bytes) = outcomes.into_iter().find(|(subject, _)| subject.ends_with(".outcome")).unwrap();
+    let outcome = Outcome::open(&bytes, &ground.world.agency.public().parse().unwrap()).unwrap();
+    assert_eq!((outcome.kind, outcome.side), (OutcomeKind::CustodyTaken, OutcomeSide::Subscriber));
+    assert_eq!(outcome.notice.unwrap().notice_id, case.notice_id());
+    assert_eq!(outcome.act.unwrap().at.to_string(), "2026-11-21T23:00:00Z");
+    assert_eq!(outcome.custody_key, Some(case.custody_key()));
+
+    let list = say(&ground, "list", &[]);
+    let row: serde_json::Value = serde_json::from_str(&list.stdout[0]).unwrap();
+    assert_eq!(
+        (row["status"].as_str(), row["last_word"].as_str()),
+        (Some("outcome"), Some("OUTCOME CUSTODY_TAKEN"))
+    );
+    let whole = said(&ground, "show", &[&id]);
+    let words: Vec<&str> =
+        whole["said"].as_array().unwrap().iter().map(|s| s["word"].as_str().unwrap()).collect();
+    assert_eq!(words, ["RECEIVED", "SEEN", "WILL_TAKE_CUSTODY", "OUTCOME CUSTODY_TAKEN"]);
+    assert!(whole["said"].as_array().unwrap().iter().all(|said| !said["published"].is_null()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_bridge_the_command_publishes_by_itself() {
+    let ground = Ground::new("to = \"none\"").await;
+    let case = Case::default();
+    let mut bridge = ground.run();
+    ground.deliver(&case).await;
+    ground.settled().await;
+    bridge.kill9().unwrap();
+    let answer = said(&ground, "answer", &[case.notice_id().as_str(), "no-interest"]);
+    assert_eq!(answer["published"], true);
+    let receipts = later(&ground).await;
+    assert!(matches!(&receipts[0].statement, Statement::Response(r) if r.kind == ResponseKind::NoInterest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_without_a_broker_is_kept_and_goes_out_with_the_next_run() {
+    let mut ground = Ground::new("to = \"none\"").await;
+    let case = Case::default();
+    let mut bridge = ground.run();
+    ground.deliver(&case).await;
+    ground.settled().await;
+    bridge.kill9().unwrap();
+    ground.server.stop().unwrap();
+    let answer = say(&ground, "answer", &[case.notice_id().as_str(), "cannot-attend"]);
+    assert_eq!(answer.code().unwrap(), i32::from(exit::UNAVAILABLE));
+    ground.server.restart().unwrap();
+    let _bridge = ground.run();
+    ground
+        .until("the hub's own connection is back", async || {
+            ground.js.get_stream(subject::RECEIPTS).await.ok().map(drop)
+        })
+        .await;
+    let receipts = ground.receipts_until("it is published", |receipts| receipts.len() >= 2).await;
+    assert!(receipts.iter().any(
+        |receipt| matches!(&receipt.statement, Statement::Response(r) if r.kind == ResponseKind::CannotAttend)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_not_sent() {
+    let ground = Ground::new("to = \"none\"").await;
+    let case = Case::default();
+    let retraction = case.then(ReleaseState::Retracted);
+    let _bridge = ground.run();
+    ground.deliver(&case).await;
+    ground.deliver(&retraction).await;
+    ground.settled().await;
+    let id = case.notice_id().to_string();
+    let check = |command: &str, words: &[&str], code: u8| {
+        let ended = say(&ground, command, words);
+        assert_eq!(ended.code().unwrap(), i32::from(code), "{words:?}: {:?}", ended.stderr);
+    };
+    check("answer", &["nothing-known", "seen"], exit::DATA);
+    check("answer", &[&id, "retraction-acknowledged"], exit::DATA);
+    check("answer", &[&id, "will-take-custody"], exit::CONFIG);
+    check("answer", &[&id, "will-take-custody", "--eta", "tonight"], exit::CONFIG);
+    check("answer", &[&id, "seen", "--by", " "], exit::CONFIG);
+    check("outcome", &[&id, "vanished", "--at", "2026-11-21T23:00:00Z"], exit::CONFIG);
+    check("outcome", &[&id, "custody-taken", "--at", "2999-01-01T00:00:00Z"], exit::CONFIG);
+    assert!(later(&ground).await.is_empty());
+    check("answer", &[retraction.notice_id().as_str(), "retraction-acknowledged"], exit::OK);
+}

@@ -1,0 +1,16 @@
+//! What the subscriber promises, from verification to hand-over; the bridge on a real nats-server with the accounts of a
+//! real instance.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs, unreachable_pub)]
+
+mod bridge;
+mod bridge_answers;
+mod bridge_sinks;
+mod config;
+#[cfg(feature = "faults")]
+mod crashes;
+mod ground;
+mod keep;
+mod reconcile;
+mod supersede;
+mod verify;
+mod world;
