@@ -63,12 +63,14 @@ pub(crate) struct Life {
     pub(crate) unmapped: BTreeMap<String, u64>,
     /// Who holds what, as last disclosed, and was not told since that nothing more will be said.
     told: BTreeMap<String, (HeadFacts, Part)>,
-    /// Everyone who was told anything and not yet to disregard it.
-    ever_told: BTreeSet<String>,
+    /// Everyone who was told anything and not yet to disregard it, with the last revision that each was told.
+    ever_told: BTreeMap<String, u32>,
     /// Everyone who ever got a notice of it.
     ever_addressed: BTreeSet<String>,
     /// Who got the latest event that was no CLOSED: the next one supersedes it, and a CLOSED does.
     latest_addressed: BTreeSet<String>,
+    /// Its revision.
+    latest_main: u32,
 }
 
 impl Life {
@@ -81,7 +83,8 @@ impl Life {
             disagrees: false,
             unmapped: BTreeMap::new(),
             told: BTreeMap::new(),
-            ever_told: BTreeSet::new(),
+            ever_told: BTreeMap::new(),
+            latest_main: 0,
             ever_addressed: BTreeSet::new(),
             latest_addressed: BTreeSet::new(),
         }
@@ -152,13 +155,17 @@ impl Life {
             };
             let addressed = addressed(&disclosed, &told_before, wants);
             self.latest_addressed.clone_from(&addressed);
-            self.ever_told.extend(disclosed.iter().cloned());
+            let revision = self.revision + 1;
+            self.latest_main = revision;
+            self.ever_told.extend(disclosed.iter().map(|subscriber| (subscriber.clone(), revision)));
             self.told = sees;
             let reason = Some(head.reason.clone());
             self.leave(custody_key.to_owned(), &head.state, reason, disclosed, addressed, events);
         }
         if !dropped.is_empty() {
+            let revision = self.revision + 1;
             self.told.retain(|subscriber, _| !dropped.contains(subscriber));
+            self.ever_told.extend(dropped.iter().map(|subscriber| (subscriber.clone(), revision)));
             let addressed =
                 addressed(&dropped, &told_before, |subscriber| rules.wants_bare(subscriber, "CLOSED"));
             self.leave(custody_key.to_owned(), "CLOSED", None, dropped, addressed, events);
@@ -170,13 +177,20 @@ impl Life {
         if self.ever_told.is_empty() {
             return;
         }
-        let disclosed = std::mem::take(&mut self.ever_told);
+        // One event for all who were last told by the same one; those of the latest main event last.
+        let mut groups: BTreeMap<(bool, u32), BTreeSet<String>> = BTreeMap::new();
+        for (subscriber, revision) in std::mem::take(&mut self.ever_told) {
+            groups.entry((revision == self.latest_main, revision)).or_default().insert(subscriber);
+        }
         self.told.clear();
-        let addressed = addressed(&disclosed, &self.ever_addressed, |subscriber| {
-            rules.wants_bare(subscriber, "RETRACTED")
-        });
-        self.latest_addressed.clone_from(&addressed);
-        self.leave(custody_key, "RETRACTED", None, disclosed, addressed, events);
+        for disclosed in groups.into_values() {
+            let addressed = addressed(&disclosed, &self.ever_addressed, |subscriber| {
+                rules.wants_bare(subscriber, "RETRACTED")
+            });
+            self.latest_main = self.revision + 1;
+            self.latest_addressed.clone_from(&addressed);
+            self.leave(custody_key.clone(), "RETRACTED", None, disclosed, addressed, events);
+        }
     }
 
     fn leave(

@@ -1,3 +1,4 @@
+//! The rule that holds whatever happens: no row retires without its acceptance.
 #![allow(clippy::unwrap_used)]
 use proptest::prelude::*;
 

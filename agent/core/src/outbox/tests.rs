@@ -1,3 +1,4 @@
+//! Each rule of the machine, one by one.
 #![allow(clippy::unwrap_used)]
 use sallyport_proto::{time::Moment, vocabulary::SourceClock};
 

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use sallyport_proto::{
     disclosure::Part,
     ids::{CustodyKey, EventId, RequestId, SubscriberId},
-    limits::RECIPIENTS_MAX,
     provenance::AgreementId,
     time::Moment,
     vocabulary::{Purpose, ReleaseState},
@@ -65,7 +64,7 @@ pub struct Draft {
     pub facts: HeadFacts,
     /// t2 of the reading that caused it.
     pub observed: Moment,
-    /// Who is told, sorted by subscriber; never empty, at most `RECIPIENTS_MAX`.
+    /// Who is told, sorted by subscriber; never empty, at most `limits::RECIPIENTS_MAX`.
     pub recipients: Vec<Recipient>,
 }
 
@@ -157,8 +156,8 @@ fn retracted(input: &Input<'_>) -> Vec<Draft> {
 }
 
 /// Events without content to everyone of `told`: one for all that were last told by the same event, which it supersedes,
-/// because corrections follow the told and only that event's `routed` record names them; several, when they are more
-/// than one event may have. Those of the latest main event come last, so that what follows supersedes theirs.
+/// because corrections follow the told and only that event's `routed` record names them (so none has more recipients than
+/// an event may have). Those of the latest main event come last, so that what follows supersedes theirs.
 fn withdrawals<'m>(
     input: &Input<'_>,
     state: ReleaseState,
@@ -173,19 +172,16 @@ fn withdrawals<'m>(
         groups.entry((of_latest, &told.event)).or_default().push(recipient);
     }
     let kind = if state == ReleaseState::Closed { DraftKind::Closed } else { DraftKind::Retracted };
-    let chunks = groups.iter().flat_map(|((_, before), recipients)| {
-        recipients.chunks(RECIPIENTS_MAX).map(move |chunk| (*before, chunk))
-    });
     (drafted..)
-        .zip(chunks)
-        .map(|(n, (before, recipients))| Draft {
+        .zip(groups)
+        .map(|(n, ((_, before), recipients))| Draft {
             kind,
             custody_key: input.custody_key.clone(),
             revision: input.memory.revision.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)) + 1,
             supersedes: Some(before.clone()),
             facts: facts.clone(),
             observed: input.custody.observed,
-            recipients: recipients.to_vec(),
+            recipients,
         })
         .collect()
 }
