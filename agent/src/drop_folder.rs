@@ -7,11 +7,14 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use jiff::Timestamp;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
 use sallyport_link::{clock, fault, publish::chain};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -52,8 +55,14 @@ pub(crate) enum DropError {
     },
 }
 
-/// Size and time of a file at a look: whole when two looks agree.
+/// Size and time of a file at a look.
 type Look = (u64, Option<SystemTime>);
+
+/// Since when a file looks the same: long enough, and it is whole. Hints may come within microseconds of a write.
+struct Seen {
+    look: Look,
+    since: Instant,
+}
 
 impl DropFolder {
     pub(crate) async fn run(self) -> Result<(), DropError> {
@@ -61,9 +70,10 @@ impl DropFolder {
             fs::create_dir_all(&dir).map_err(|source| DropError::Folder { dir, source })?;
         }
         let (hint, mut hints) = mpsc::channel(HINTS_MAX);
-        // Kept: dropped, it would stop watching.
-        let _watcher = self.watch(hint);
-        let mut looked: HashMap<PathBuf, Look> = HashMap::new();
+        // Both are kept: without a watcher the queue stays open and empty, and the timed look finds every file.
+        let _watcher = self.watch(hint.clone());
+        let _open = hint;
+        let mut seen: HashMap<PathBuf, Seen> = HashMap::new();
         let mut wait = Duration::ZERO;
         loop {
             let renamed_in = tokio::select! {
@@ -72,36 +82,42 @@ impl DropFolder {
                 hint = hints.recv() => hint.flatten(),
                 () = tokio::time::sleep(wait) => None,
             };
+            wait = self.rescan;
             let found = match self.look() {
                 Ok(found) => found,
                 Err(source) => {
                     // A share that is away comes back.
                     tracing::error!(%source, dir = %self.dir.display(), "the drop folder cannot be read");
-                    wait = self.rescan;
                     continue;
                 }
             };
-            let mut growing = HashMap::new();
+            let mut left = HashMap::new();
             for (path, look) in found {
-                let whole = looked.get(&path) == Some(&look) || renamed_in.as_ref() == Some(&path);
-                if !whole {
-                    growing.insert(path, look);
-                } else if !self.take(&path).await {
-                    // It stays and is tried again at the next look.
-                    growing.insert(path, look);
+                let before = seen.remove(&path).filter(|seen| seen.look == look);
+                let since = before.map_or_else(Instant::now, |seen| seen.since);
+                let whole = since.elapsed() >= SECOND_LOOK || renamed_in.as_ref() == Some(&path);
+                if whole && self.take(&path).await {
+                    continue;
                 }
+                // One that could not be taken is tried again at the next timed look.
+                if !whole {
+                    wait = SECOND_LOOK.min(self.rescan);
+                }
+                left.insert(path, Seen { look, since });
                 if self.shutdown.is_cancelled() {
                     return Ok(());
                 }
             }
-            wait = if growing.is_empty() { self.rescan } else { SECOND_LOOK.min(self.rescan) };
-            looked = growing;
+            seen = left;
         }
     }
 
     fn watch(&self, hint: mpsc::Sender<Option<PathBuf>>) -> Option<RecommendedWatcher> {
         let on_event = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
+            if !is_hint(event.kind) {
+                return;
+            }
             let renamed = matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
             let path = if renamed { event.paths.last().cloned() } else { None };
             // A full queue holds hints enough.
@@ -170,7 +186,7 @@ impl DropFolder {
         let modified = fs::metadata(path).and_then(|meta| meta.modified()).map_err(unreadable)?;
         let bytes = fs::read(path).map_err(unreadable)?;
         let as_of = Timestamp::try_from(modified).unwrap_or_else(|_| clock::now());
-        self.intake.export(bytes, ExportOptions { as_of, backfill: false }).await
+        self.intake.export(bytes.into(), ExportOptions { as_of, backfill: false }).await
     }
 
     /// Moves a file under a name that is free, with its report beside it.
@@ -182,6 +198,15 @@ impl DropFolder {
         fs::write(&beside, format!("{report}\n"))?;
         fs::rename(path, &to)?;
         Ok(to)
+    }
+}
+
+/// Our own looks open the folder and its files, and are seen as well: only what changes a file is a hint.
+fn is_hint(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Create(_) | EventKind::Modify(_) => true,
+        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
+        EventKind::Any | EventKind::Remove(_) | EventKind::Other => false,
     }
 }
 

@@ -89,7 +89,7 @@ impl Door {
 
     pub(super) async fn export(&self, bytes: Vec<u8>, options: ExportOptions) -> Result<Summary, DoorError> {
         match self {
-            Self::Own(own) => Ok(own.intake.export(bytes, options).await?),
+            Self::Own(own) => Ok(own.intake.export(bytes.into(), options).await?),
             Self::Running(client) => {
                 let path = format!("/v1/exports?as_of={}&backfill={}", plus(options.as_of), options.backfill);
                 client.post(&path, "application/octet-stream", &bytes, &[])

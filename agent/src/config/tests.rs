@@ -1,3 +1,4 @@
+//! What a configuration is refused for, and that every problem is named with its line.
 #![allow(clippy::unwrap_used)]
 use crate::{
     config::{self, Config},

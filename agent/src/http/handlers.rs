@@ -70,7 +70,7 @@ pub(super) async fn exports(
 ) -> Result<Response, Failure> {
     expect(&headers, BYTES)?;
     let options = ExportOptions { as_of: query.as_of, backfill: query.backfill };
-    let summary = at.intake.export(body.to_vec(), options).await?;
+    let summary = at.intake.export(body, options).await?;
     Ok(Json(summary).into_response())
 }
 
@@ -181,6 +181,7 @@ impl From<IntakeError> for Failure {
         let code = match &error {
             IntakeError::NoMapping => StatusCode::CONFLICT,
             IntakeError::Unreadable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            IntakeError::Reading => StatusCode::INTERNAL_SERVER_ERROR,
             IntakeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             IntakeError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         };

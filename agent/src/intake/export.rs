@@ -1,5 +1,6 @@
 //! Takes a whole export: read through the mapping, stored in chunks, each durable before the next.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use sallyport_agent_core::{
     custody::{Custody, custody_key},
@@ -40,10 +41,15 @@ struct Chunk {
 
 impl Intake {
     /// Takes a file. Gives its summary once everything in it is stored or kept aside.
-    pub async fn export(&self, bytes: Vec<u8>, options: ExportOptions) -> Result<Summary, IntakeError> {
+    pub async fn export(&self, bytes: Bytes, options: ExportOptions) -> Result<Summary, IntakeError> {
         let mapping = self.desk.mapping.as_ref().ok_or(IntakeError::NoMapping)?;
-        let reading = read_export(mapping, &bytes, options.as_of, super::now())?;
-        drop(bytes);
+        let desk = self.desk.clone();
+        // A large file takes a second to read: not on a worker that answers callers.
+        let reading = tokio::task::spawn_blocking(move || {
+            let mapping = desk.mapping.as_ref().ok_or(IntakeError::NoMapping)?;
+            Ok::<_, IntakeError>(read_export(mapping, &bytes, options.as_of, super::now())?)
+        });
+        let reading = reading.await.map_err(|_| IntakeError::Reading)??;
         let mut summary = summary_of(&reading, options.backfill);
         let version = mapping.version_text();
         let mut custodies = reading.custodies.into_iter().enumerate();

@@ -56,6 +56,9 @@ pub enum IntakeError {
     /// The file is no export that the mapping can read.
     #[error("the export cannot be read")]
     Unreadable(#[from] sallyport_agent_core::export::ExportError),
+    /// The reading panicked: a bug of ours.
+    #[error("the export could not be read to its end")]
+    Reading,
     /// The store.
     #[error("not stored")]
     Store(#[from] StoreError),

@@ -1,3 +1,4 @@
+//! What comes of records: events, revisions, nothing; and what lies in the store afterwards.
 #![allow(clippy::unwrap_used)]
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Bed {
         let as_of: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
         let text = format!("{}{rows}", jail::HEADER);
         let options = ExportOptions { as_of, backfill: false };
-        self.intake.export(text.into_bytes(), options).await.unwrap()
+        self.intake.export(text.into(), options).await.unwrap()
     }
 
     /// Everything that is stored to be sent, in its order.

@@ -1,3 +1,4 @@
+//! What the store keeps through crashes, copies and repetitions.
 #![allow(clippy::unwrap_used)]
 use jiff::{SignedDuration, Timestamp};
 use sallyport_agent_core::{
