@@ -31,6 +31,8 @@ pub struct Lag {
     pub known: bool,
     /// How current, by stream.
     pub positions: Vec<StreamAge>,
+    /// All of it together, pings apart.
+    pub overall: Overall,
     /// By subscriber, facility and kind of traffic.
     pub deliveries: Vec<Deliveries>,
     /// Allowed by the jail, asked for by no subscription.
@@ -39,6 +41,8 @@ pub struct Lag {
     pub refused: Vec<Refused>,
     /// Parked for a person, by facility and reason.
     pub parked: Vec<Parked>,
+    /// Receipts that did not go on to a jail within a minute: not believed, or the way back stands still.
+    pub not_passed_on: Vec<NotPassedOn>,
     /// Messages of jails without an answer yet.
     pub unanswered: Unanswered,
     /// Records that the fold could not read and passed over.
@@ -165,6 +169,26 @@ pub struct Parked {
     pub reason: String,
     /// How many.
     pub messages: u64,
+}
+
+/// The whole way of every notice within the window, pings apart; from the agent's observation (t2), by several clocks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overall {
+    /// t6 - t2: until the subscriber's machine had it.
+    pub delivered: Option<Latency>,
+    /// Until the receipt was on its way to the jail, stored by the broker.
+    pub whole_loop: Option<Latency>,
+    /// Waiting for a RECEIVED, whenever routed.
+    pub pending: u64,
+}
+
+/// Receipts credited to nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotPassedOn {
+    /// On whose subject.
+    pub subscriber: SubscriberId,
+    /// How many.
+    pub receipts: u64,
 }
 
 /// Messages of jails that were neither accepted nor parked.

@@ -16,8 +16,8 @@ use sallyport_relay_core::{
 };
 
 use super::{
-    Deliveries, Kind, Lag, Latency, Lead, Oldest, Parked, Refused, StageFigures, State, StreamAge,
-    Unanswered, Unreadable, Unsubscribed,
+    Deliveries, Kind, Lag, Latency, Lead, NotPassedOn, Oldest, Overall, Parked, Refused, StageFigures, State,
+    StreamAge, Unanswered, Unreadable, Unsubscribed,
 };
 use crate::{
     http::STALE_AFTER,
@@ -26,6 +26,9 @@ use crate::{
         value::{Columns, micros},
     },
 };
+
+/// A receipt that the relay believes goes on to the jail within milliseconds; a leader change takes 9 s, a redelivery 15.
+const PASSED_ON_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 impl Lag {
     /// Reads the model in `store_dir`, which a running relay may be writing.
@@ -38,7 +41,8 @@ impl Lag {
         let known = !positions.iter().any(|position| position.stale);
         let since = micros(now.checked_sub(window).unwrap_or(Timestamp::MIN));
         let mut groups = Groups::default();
-        measure(loaded, since, &mut groups)?;
+        let mut whole = Whole::default();
+        measure(loaded, since, &mut groups, &mut whole)?;
         wait(loaded, now, &mut groups)?;
         let (messages, oldest) = loaded.unanswered()?;
         Ok(Self {
@@ -46,10 +50,20 @@ impl Lag {
             window_s: window.as_secs(),
             known,
             positions,
+            overall: Overall {
+                delivered: Latency::of(&whole.delivered),
+                whole_loop: Latency::of(&whole.whole_loop),
+                pending: groups
+                    .iter()
+                    .filter(|((_, _, kind), _)| *kind != Kind::Ping)
+                    .map(|(_, group)| group.pending)
+                    .sum(),
+            },
             deliveries: groups.into_iter().map(|(key, group)| group.figures(key, known)).collect(),
             unsubscribed: unsubscribed(loaded, since)?,
             refused: refused(loaded, since)?,
             parked: parked(loaded, since)?,
+            not_passed_on: not_passed_on(loaded, since, now)?,
             unanswered: Unanswered {
                 messages,
                 oldest_age_s: oldest.map(|at| now.duration_since(at).as_secs()),
@@ -71,6 +85,13 @@ fn ages(positions: &Positions, now: Timestamp) -> Vec<StreamAge> {
         }
     };
     Stream::ALL.iter().map(age).collect()
+}
+
+/// The whole way of every notice, pings apart.
+#[derive(Default)]
+struct Whole {
+    delivered: Vec<Interval>,
+    whole_loop: Vec<Interval>,
 }
 
 type Groups = BTreeMap<(SubscriberId, Ori, Kind), Group>;
@@ -139,17 +160,18 @@ fn kind(traffic: TrafficKind, backfill: bool) -> Kind {
 }
 
 /// Figures of every notice routed within the window, from its own receipts.
-fn measure(loaded: &Loaded, since: i64, groups: &mut Groups) -> Result<(), StoreError> {
-    let discredited = loaded.discredited()?;
+fn measure(loaded: &Loaded, since: i64, groups: &mut Groups, whole: &mut Whole) -> Result<(), StoreError> {
     let notices = loaded.notices_since(since)?;
     // Attempts of one notice stand side by side, in order.
     for attempts in notices.chunk_by(|a, b| a.notice_id == b.notice_id) {
         let Some(first) = attempts.first() else { continue };
+        let said = loaded.said_of(&first.notice_id)?;
         // How a delivery ended does not matter here: its times are the same.
         let facts = NoticeFacts {
             attempts: attempts.to_vec(),
-            receipts: loaded.receipts_of(&first.notice_id)?,
-            discredited: discredited.clone(),
+            receipts: said.receipts,
+            passed_on: said.passed_on.keys().copied().collect(),
+            discredited: said.discredited,
             later_received: None,
             decisions: Vec::new(),
         };
@@ -162,15 +184,21 @@ fn measure(loaded: &Loaded, since: i64, groups: &mut Groups) -> Result<(), Store
         let failed = |refusal: (EndpointRefusalCode, Severity)| refusal.1 == Severity::Failure;
         group.refused += u64::from(credited.refusal.is_some_and(failed));
         group.add(&standing.times);
+        let observed = standing.times.t2.filter(|_| first.traffic != TrafficKind::Ping);
+        if let (Some(observed), Some(received)) = (observed, standing.times.t6) {
+            whole.delivered.push(Interval::between(observed, received));
+        }
         let received = facts.receipts.iter().find(|receipt| {
-            attempts.iter().any(|attempt| receipt.receives(attempt))
-                && !discredited.contains(&receipt.sequence)
+            facts.is_believed(receipt) && attempts.iter().any(|attempt| receipt.receives(attempt))
         });
         if let Some(receipt) = received
-            && let Some(progress) = loaded.progress(receipt.sequence)?
+            && let Some(passed_on) = said.passed_on.get(&receipt.sequence)
         {
             let broker = |at| Moment::exact(at, SourceClock::Broker);
-            group.way_back.push(Interval::between(broker(receipt.stored), broker(progress.stored)));
+            group.way_back.push(Interval::between(broker(receipt.stored), broker(*passed_on)));
+            if let Some(observed) = observed {
+                whole.whole_loop.push(Interval::between(observed, broker(*passed_on)));
+            }
         }
     }
     Ok(())
@@ -230,6 +258,18 @@ fn parked(loaded: &Loaded, since: i64) -> Result<Vec<Parked>, StoreError> {
             reason: row.get("reason")?,
             messages: row.unsigned("messages")?,
         })
+    })
+}
+
+/// Receipts without a Progress, once the relay has had its time.
+fn not_passed_on(loaded: &Loaded, since: i64, now: Timestamp) -> Result<Vec<NotPassedOn>, StoreError> {
+    let until = micros(now.checked_sub(PASSED_ON_WITHIN).unwrap_or(Timestamp::MIN));
+    let sql = "SELECT subscriber, count(DISTINCT sequence) AS receipts FROM receipt r
+               WHERE stored >= ?1 AND stored < ?2
+                 AND NOT EXISTS (SELECT 1 FROM progress p WHERE p.receipts_sequence = r.sequence)
+               GROUP BY subscriber ORDER BY subscriber";
+    loaded.rows(sql, params![since, until], |row| {
+        Ok(NotPassedOn { subscriber: row.parsed("subscriber")?, receipts: row.unsigned("receipts")? })
     })
 }
 

@@ -24,6 +24,10 @@ impl fmt::Display for Lag {
                     line("parked", &p.reason, ori, p.messages)
                 })
                 .collect(),
+            self.not_passed_on
+                .iter()
+                .map(|n| line("receipts not passed on", &n.subscriber, "-", n.receipts))
+                .collect(),
             self.unreadable
                 .iter()
                 .map(|u| line("not readable, passed over", u.stream.name(), "-", u.records))

@@ -55,8 +55,7 @@ fn stage(row: &Deliveries, stage: Stage) -> Option<Latency> {
 fn what_waits_is_told_by_its_age_and_what_came_by_its_stages() {
     let mut story = Story::of(&["fed-a", "fed-b"]);
     let first = told(&mut story, 1, SignedDuration::from_hours(2));
-    let receipt = story.receipt(&first, "fed-a", ReceiptLevel::Received);
-    story.forward(&first, receipt);
+    story.receipt(&first, "fed-a", ReceiptLevel::Received);
     let late = told(&mut story, 2, SignedDuration::from_secs(-600));
     story.wait(SignedDuration::from_secs(40)).receipt(&late, "fed-a", ReceiptLevel::Received);
     let waiting = told(&mut story, 3, SignedDuration::from_hours(1));
@@ -72,7 +71,7 @@ fn what_waits_is_told_by_its_age_and_what_came_by_its_stages() {
     assert_eq!((deliver.count, deliver.skewed), (2, 0));
     assert!(deliver.p99_ms > 40_000.0 && deliver.p50_ms < 1_000.0, "{deliver:?}");
     assert_eq!(stage(row, Stage::See), None, "nobody said SEEN");
-    assert_eq!(row.way_back.unwrap().count, 1);
+    assert_eq!(row.way_back.unwrap().count, 2);
     let lead = row.lead_received.unwrap();
     assert_eq!((lead.count, lead.negative), (2, 1));
     assert!(lead.min_s < -600.0, "never clamped: {lead:?}");
@@ -132,6 +131,19 @@ fn two_clocks_that_disagree_are_shown_with_the_size() {
     let lag = look(&story);
     let deliver = stage(&lag.deliveries[0], Stage::Deliver).unwrap();
     assert!(deliver.p50_ms < -4_000.0 && deliver.skewed == 1 && deliver.skew_max_ms.unwrap() > 4_000.0);
+}
+
+#[test]
+fn a_receipt_that_the_relay_did_not_pass_on_is_counted_and_credited_to_nobody() {
+    let mut story = Story::of(&["fed-a", "fed-b"]);
+    let first = told(&mut story, 1, DAY);
+    story.say_with(&first, "fed-a", Statement::Level(ReceiptLevel::Received), |_| {});
+    assert_eq!(look(&story).not_passed_on, [], "the relay has its time");
+    story.wait(SignedDuration::from_secs(61));
+    let lag = look(&story);
+    let not = &lag.not_passed_on;
+    assert_eq!((not.len(), not[0].subscriber.as_str(), not[0].receipts), (1, "fed-a", 1));
+    assert_eq!((lag.deliveries[0].received, lag.deliveries[0].pending), (0, 1));
 }
 
 #[test]

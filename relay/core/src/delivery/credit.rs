@@ -24,6 +24,8 @@ pub enum Credit {
     Unknown,
     /// It does not belong to the notice it names.
     Mismatched(Mismatch),
+    /// The relay has not passed it on to the jail: not yet, or because its signature does not verify.
+    NotPassedOn,
     /// The relay did not believe it and parked it.
     Discredited,
 }
@@ -54,6 +56,7 @@ impl Credit {
             Self::Mismatched(Mismatch::Digest) => "MISMATCHED DIGEST",
             Self::Mismatched(Mismatch::Subscriber) => "MISMATCHED SUBSCRIBER",
             Self::Mismatched(Mismatch::Statement) => "MISMATCHED STATEMENT",
+            Self::NotPassedOn => "NOT PASSED ON",
             Self::Discredited => "NOT BELIEVED",
         }
     }

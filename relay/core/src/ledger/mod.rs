@@ -4,8 +4,9 @@
 //! another one's fact, so the order between streams never matters: any interleaving gives the same model. What follows
 //! from several facts together (a delivery's status, which receipt is credited) is derived when asked for (`view`).
 //!
-//! The fold trusts recorded verdicts: who may write to a stream is the server's to enforce, a notice or `routed` record
-//! is a node's own, and a receipt that the relay did not believe stands on PARKED. `trace` and `verify` check signatures.
+//! The fold trusts recorded verdicts and checks no signature: who may write to a stream is the server's to enforce, a
+//! notice or `routed` record is a node's own, and a receipt counts once the relay, having verified it, has passed it on
+//! in a Progress. `trace` and `verify` check signatures.
 //! Out of scope: reading streams, keeping the model on disk (`relay::track`).
 
 mod model;

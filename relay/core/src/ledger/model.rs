@@ -81,9 +81,12 @@ impl Model {
             .min()
             .and_then(|sequence| self.receipts.range((sequence, 0)..).next())
             .map(|(_, receipt)| receipt.clone());
+        let discredited = self.discredited();
+        let named = || self.receipts.values().filter(|r| r.notice_id == *id).map(|receipt| receipt.sequence);
         Some(NoticeFacts {
             receipts: self.receipts.values().filter(|r| r.notice_id == *id).cloned().collect(),
-            discredited: self.discredited(),
+            passed_on: named().filter(|sequence| self.progress.contains_key(sequence)).collect(),
+            discredited: named().filter(|sequence| discredited.contains(sequence)).collect(),
             decisions: self
                 .control
                 .values()
@@ -102,9 +105,11 @@ impl Model {
     /// Receipts by which an attempt counts as received.
     fn receipts_of(&self, notice: &NoticeRow) -> impl Iterator<Item = &ReceiptRow> {
         let discredited = self.discredited();
-        self.receipts
-            .values()
-            .filter(move |receipt| receipt.receives(notice) && !discredited.contains(&receipt.sequence))
+        self.receipts.values().filter(move |receipt| {
+            receipt.receives(notice)
+                && self.progress.contains_key(&receipt.sequence)
+                && !discredited.contains(&receipt.sequence)
+        })
     }
 
     fn discredited(&self) -> BTreeSet<u64> {

@@ -21,7 +21,9 @@ pub struct NoticeFacts {
     pub attempts: Vec<NoticeRow>,
     /// The receipts that name it, by sequence.
     pub receipts: Vec<ReceiptRow>,
-    /// Sequences on RECEIPTS of receipts that the relay did not believe.
+    /// Of these, by sequence, those that the relay verified and passed on.
+    pub passed_on: BTreeSet<u64>,
+    /// And those that it parked.
     pub discredited: BTreeSet<u64>,
     /// The first receipt of a later revision by the same subscriber: broker's time and sequence on RECEIPTS.
     pub later_received: Option<(Timestamp, u64)>,
@@ -95,14 +97,22 @@ struct Step {
 }
 
 impl NoticeFacts {
+    /// Whether the relay verified it and passed it on.
+    pub fn is_believed(&self, receipt: &ReceiptRow) -> bool {
+        self.passed_on.contains(&receipt.sequence) && !self.discredited.contains(&receipt.sequence)
+    }
+
     /// Replays its life. Happenings of several streams are ordered by the broker's time, which is a fact: the result
     /// does not depend on what was read first.
     pub fn standing(&self) -> Option<Standing> {
         let first = self.attempts.first()?;
-        let mut credits = vec![Credit::Discredited; self.receipts.len()];
+        let mut credits = vec![Credit::NotPassedOn; self.receipts.len()];
         let mut steps = Vec::new();
         for (at, receipt) in self.receipts.iter().enumerate() {
             if self.discredited.contains(&receipt.sequence) {
+                credits[at] = Credit::Discredited;
+            }
+            if !self.is_believed(receipt) {
                 continue;
             }
             if !receipt.is_of_its_subscriber() {

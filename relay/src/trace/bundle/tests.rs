@@ -33,9 +33,8 @@ fn story() -> Story {
     let mut story = Story::of(&["fed-a", "fed-b"]);
     let told = story.publish(1, &["fed-a", "fed-b"], |_| {});
     story.route(&told, &["fed-a", "fed-b"]).accept(&told);
-    let received = story.receipt(&told, "fed-a", ReceiptLevel::Received);
+    story.receipt(&told, "fed-a", ReceiptLevel::Received);
     story.receipt(&told, "fed-a", ReceiptLevel::Seen);
-    story.forward(&told, received);
     story
 }
 
@@ -69,7 +68,8 @@ fn holds_with_the_registrars_key_alone_and_names_each_check() {
             "receipt 1",
             "receipt 2",
             "answer 1",
-            "answer 2"
+            "answer 2",
+            "answer 3"
         ]
     );
     assert!(report.to_string().ends_with("the evidence holds"), "{report}");
@@ -139,7 +139,7 @@ fn a_receipt_that_does_not_verify_is_no_evidence() {
     let mut story = story();
     let told = story.publish_bytes(story.records[0].payload.clone());
     // fed-b's words with fed-a's name: the signature is fed-b's.
-    story.receipt_with(&told, "fed-b", Statement::Level(ReceiptLevel::Seen), |receipt| {
+    story.say_with(&told, "fed-b", Statement::Level(ReceiptLevel::Seen), |receipt| {
         receipt.subscriber = "fed-a".parse().unwrap();
         receipt.notices[0].notice_id = sallyport_proto::ids::NoticeId::new(
             &told.head.ori,

@@ -1,7 +1,7 @@
 //! Reads facts back. Every connection here is read-only, so the command line may look while the relay writes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -34,6 +34,16 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Loaded {
     connection: Connection,
+}
+
+/// The receipts of one notice.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) receipts: Vec<ReceiptRow>,
+    /// By sequence, when the Progress was stored.
+    pub(crate) passed_on: BTreeMap<u64, jiff::Timestamp>,
+    /// Sequences of those that were parked.
+    pub(crate) discredited: BTreeSet<u64>,
 }
 
 /// How rows of one kind are read.
@@ -101,41 +111,41 @@ impl Loaded {
             notice_row,
         )?;
         let Some(first) = attempts.first() else { return Ok(None) };
-        let receipts = self.receipts_of(id)?;
-        let discredited = self.rows(
-            "SELECT p.origin_sequence FROM parked p WHERE p.origin = 'RECEIPTS' AND p.origin_sequence IN
-               (SELECT sequence FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3)",
-            key,
-            |row| row.unsigned("origin_sequence"),
-        )?;
+        let Said { receipts, passed_on, discredited } = self.said_of(id)?;
+        let passed_on = passed_on.into_keys().collect();
         let later_received = self.later_received(first)?;
         let decisions = self.rows(
             "SELECT * FROM control WHERE notice_id = ?1 ORDER BY sequence",
             params![id.as_str()],
             control_row,
         )?;
-        let discredited: BTreeSet<u64> = discredited.into_iter().collect();
-        Ok(Some(NoticeFacts { attempts, receipts, discredited, later_received, decisions }))
+        Ok(Some(NoticeFacts { attempts, receipts, passed_on, discredited, later_received, decisions }))
     }
 
-    /// The receipts that name a notice, by sequence.
-    pub(crate) fn receipts_of(&self, id: &NoticeId) -> Result<Vec<ReceiptRow>, StoreError> {
-        let sql =
-            "SELECT * FROM receipt WHERE event_id = ?1 AND ori = ?2 AND named = ?3 ORDER BY sequence, item";
+    /// The receipts that name a notice, by sequence, and what the relay made of each.
+    pub(crate) fn said_of(&self, id: &NoticeId) -> Result<Said, StoreError> {
         let (event, ori, subscriber) = (id.event(), id.ori(), id.subscriber());
-        self.rows(sql, params![event.as_str(), ori.as_str(), subscriber.as_str()], receipt_row)
+        let rows = self.rows(
+            "SELECT r.*, p.stored AS passed_on,
+                    EXISTS (SELECT 1 FROM parked WHERE origin = 'RECEIPTS' AND origin_sequence = r.sequence) AS parked
+             FROM receipt r LEFT JOIN progress p ON p.receipts_sequence = r.sequence
+             WHERE r.event_id = ?1 AND r.ori = ?2 AND r.named = ?3 ORDER BY r.sequence, r.item",
+            params![event.as_str(), ori.as_str(), subscriber.as_str()],
+            |row| Ok((receipt_row(row)?, row.at_or_none("passed_on")?, row.get::<_, bool>("parked")?)),
+        )?;
+        let mut said = Said::default();
+        for (receipt, passed_on, parked) in rows {
+            said.passed_on.extend(passed_on.map(|at| (receipt.sequence, at)));
+            said.discredited.extend(parked.then_some(receipt.sequence));
+            said.receipts.push(receipt);
+        }
+        Ok(said)
     }
 
     /// Attempts of notices routed since then (microseconds), those of one notice side by side and in order.
     pub(crate) fn notices_since(&self, since: i64) -> Result<Vec<NoticeRow>, StoreError> {
         let sql = "SELECT * FROM notice WHERE t5 >= ?1 ORDER BY event_id, ori, subscriber, attempt";
         self.rows(sql, params![since], notice_row)
-    }
-
-    /// Sequences of receipts that the relay did not believe.
-    pub(crate) fn discredited(&self) -> Result<BTreeSet<u64>, StoreError> {
-        let sql = "SELECT origin_sequence FROM parked WHERE origin = 'RECEIPTS'";
-        Ok(self.rows(sql, [], |row| row.unsigned("origin_sequence"))?.into_iter().collect())
     }
 
     /// The first receipt of a later revision of the same custody by the same subscriber.

@@ -60,16 +60,14 @@ pub(super) fn apply(db: &Connection, change: &Change) -> Done {
             Ok(())
         }
         Change::Progress(row) => {
-            db.prepare_cached(
-                "INSERT INTO progress (receipts_sequence, sequence, stored) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO UPDATE SET sequence = ?2, stored = ?3 WHERE sequence > ?2",
-            )?
-            .execute(params![
-                number(row.receipts_sequence),
-                number(row.sequence),
-                micros(row.stored)
-            ])?;
-            Ok(())
+            let sequences = (number(row.receipts_sequence), number(row.sequence));
+            let changed = db
+                .prepare_cached(
+                    "INSERT INTO progress (receipts_sequence, sequence, stored) VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET sequence = ?2, stored = ?3 WHERE sequence > ?2",
+                )?
+                .execute(params![sequences.0, sequences.1, micros(row.stored)])?;
+            if changed > 0 { settle_named_in(db, sequences.0) } else { Ok(()) }
         }
         Change::Control(row) => {
             db.prepare_cached("INSERT OR IGNORE INTO control VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(
@@ -274,7 +272,11 @@ fn receipt(db: &Connection, row: &ReceiptRow) -> Done {
             published_src,
             micros(row.stored),
         ])?;
-    if new > 0 { settle(db, &event, &ori, &named) } else { Ok(()) }
+    let believed = || -> rusqlite::Result<bool> {
+        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM progress WHERE receipts_sequence = ?1)")?
+            .query_row(params![number(row.sequence)], |row| row.get(0))
+    };
+    if new > 0 && believed()? { settle(db, &event, &ori, &named) } else { Ok(()) }
 }
 
 fn parked(db: &Connection, row: &ParkedRow) -> Done {
@@ -292,16 +294,20 @@ fn parked(db: &Connection, row: &ParkedRow) -> Done {
             db.prepare_cached("UPDATE ingest SET answered = 1 WHERE sequence = ?1")?
                 .execute(params![sequence])?;
         }
-        Some((Stream::Receipts, sequence)) => {
-            let named: Vec<(String, String, String)> = db
-                .prepare_cached("SELECT DISTINCT event_id, ori, named FROM receipt WHERE sequence = ?1")?
-                .query_map(params![sequence], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            for (event, ori, named) in &named {
-                settle_named(db, event, ori, named)?;
-            }
-        }
+        Some((Stream::Receipts, sequence)) => settle_named_in(db, sequence)?,
         _ => {}
+    }
+    Ok(())
+}
+
+/// Sets anew what waits among the notices that one receipt names.
+fn settle_named_in(db: &Connection, sequence: i64) -> Done {
+    let named: Vec<(String, String, String)> = db
+        .prepare_cached("SELECT DISTINCT event_id, ori, named FROM receipt WHERE sequence = ?1")?
+        .query_map(params![sequence], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (event, ori, named) in &named {
+        settle_named(db, event, ori, named)?;
     }
     Ok(())
 }
@@ -311,7 +317,7 @@ fn settle(db: &Connection, event: &EventId, ori: &Ori, subscriber: &SubscriberId
 }
 
 /// Sets on every attempt of a notice by which receipt it was first received, and by which it was refused: only receipts
-/// of its own subscriber that name an attempt that was made, with its digest, and that the relay did not park.
+/// of its own subscriber that name an attempt that was made, with its digest, and that the relay verified and passed on.
 fn settle_named(db: &Connection, event: &str, ori: &str, subscriber: &str) -> Done {
     let first: Option<(Option<i64>, Option<i64>)> = db
         .prepare_cached(
@@ -320,6 +326,7 @@ fn settle_named(db: &Connection, event: &str, ori: &str, subscriber: &str) -> Do
              FROM receipt r JOIN notice n
                ON n.event_id = r.event_id AND n.ori = r.ori AND n.subscriber = r.named
               AND n.attempt = r.attempt AND n.digest = r.digest
+             JOIN progress p ON p.receipts_sequence = r.sequence
              WHERE r.event_id = ?1 AND r.ori = ?2 AND r.named = ?3 AND r.subscriber = r.named
                AND NOT EXISTS (SELECT 1 FROM parked WHERE origin = 'RECEIPTS' AND origin_sequence = r.sequence)",
         )?

@@ -22,15 +22,15 @@ fn story() -> Story {
     let mut story = Story::of(&["fed-a", "fed-b"]);
     let first = story.publish(1, &["fed-a", "fed-b"], |_| {});
     story.route(&first, &["fed-a"]).accept(&first);
-    let received = story.receipt(&first, "fed-a", ReceiptLevel::Received);
-    story.forward(&first, received);
+    story.receipt(&first, "fed-a", ReceiptLevel::Received);
     let resent = story.publish_bytes(story.records[0].payload.clone());
     story.accept(&resent);
     let conflict = story.publish(1, &["fed-a"], |head| head.revision = 9);
     story.refuse(&conflict, RefusalCode::Conflict).park("conflict", Stream::Ingest, conflict.ingest_sequence);
     let second = story.publish(2, &["fed-a", "fed-b"], |head| head.revision = 2);
     story.route(&second, &["fed-a", "fed-b"]).accept(&second).again(&second, "fed-a", 1);
-    let bad = story.receipt(&second, "fed-a", ReceiptLevel::Seen);
+    let bad = story.say_with(&second, "fed-a", Statement::Level(ReceiptLevel::Seen), |_| {});
+    story.say_with(&second, "fed-a", Statement::Level(ReceiptLevel::Staged), |_| {});
     story.park("bad_signature", Stream::Receipts, bad);
     story.receipt_with(&second, "fed-a", Statement::Level(ReceiptLevel::Seen), |r| r.notices[0].attempt = 1);
     let failed = EndpointRefusal {
@@ -115,7 +115,7 @@ fn waiting(loaded: &Loaded, model: &Model) -> (BTreeSet<String>, BTreeSet<String
         let facts = model.notice(&notice.notice_id).unwrap();
         let heard = facts.receipts.iter().any(|receipt| {
             let counts = facts.attempts.iter().any(|attempt| receipt.belongs_to(attempt));
-            counts && !facts.discredited.contains(&receipt.sequence)
+            counts && facts.is_believed(receipt)
         });
         !heard
     });
@@ -200,8 +200,9 @@ fn a_reader_sees_the_model_while_it_is_written() {
     let told = story.publish(1, &["fed-a"], |_| {});
     story.route(&told, &["fed-a"]);
     let mut store = on_disk(dir.path(), &story.records, 10);
+    let level = || Statement::Level(ReceiptLevel::Received);
     let loaded = Loaded::open(dir.path()).unwrap();
-    story.wait(SignedDuration::from_secs(1)).receipt(&told, "fed-a", ReceiptLevel::Received);
+    story.wait(SignedDuration::from_secs(1)).say_with(&told, "fed-a", level(), |_| {});
     let last = changes(&story.records.last().unwrap().record());
     loaded
         .at_one_time(|loaded| {

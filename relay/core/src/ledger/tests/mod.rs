@@ -58,7 +58,6 @@ fn told() -> (Story, Told) {
 fn one_event_is_followed_from_ingest_to_the_answer_of_a_person() {
     let (mut story, told) = told();
     let received = story.receipt(&told, "fed-a", ReceiptLevel::Received);
-    story.forward(&told, received);
     let eta = Moment::exact(story.now(), SourceClock::Person);
     let coming = Response {
         kind: ResponseKind::WillTakeCustody,
@@ -113,15 +112,24 @@ fn a_mismatched_receipt_is_kept_and_credited_to_nobody() {
 fn a_receipt_from_anothers_subject_is_not_credited() {
     let (mut story, told) = told();
     story.receipt(&told, "fed-a", ReceiptLevel::Received);
-    story.records.last_mut().unwrap().subject = "hub.v1.receipt.fed-b.received".into();
+    let receipt = story.records.iter_mut().rfind(|record| record.stream == Stream::Receipts).unwrap();
+    receipt.subject = "hub.v1.receipt.fed-b.received".into();
     check(&story, &told, Status::Relayed, &[Credit::Mismatched(Mismatch::Subscriber)]);
+}
+
+#[test]
+fn a_receipt_counts_when_the_relay_has_verified_it_and_passed_it_on() {
+    let (mut story, told) = told();
+    let receipt = story.say_with(&told, "fed-a", Statement::Level(ReceiptLevel::Seen), |_| {});
+    check(&story, &told, Status::Relayed, &[Credit::NotPassedOn]);
+    story.forward(&told, receipt);
+    check(&story, &told, Status::Seen, &[COUNTED]);
 }
 
 #[test]
 fn a_receipt_that_the_relay_parked_is_not_credited() {
     let (mut story, told) = told();
-    let receipt = story.receipt(&told, "fed-a", ReceiptLevel::Seen);
-    check(&story, &told, Status::Seen, &[COUNTED]);
+    let receipt = story.say_with(&told, "fed-a", Statement::Level(ReceiptLevel::Seen), |_| {});
     story.park("bad-signature", Stream::Receipts, receipt);
     check(&story, &told, Status::Relayed, &[Credit::Discredited]);
 }
