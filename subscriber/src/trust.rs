@@ -4,6 +4,7 @@
 //! How a registry is read and checked: `sallyport_link::config` and `sallyport_proto::registry`.
 
 use std::{
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -41,16 +42,16 @@ pub struct Watcher {
     judged: Option<Stamp>,
 }
 
-/// File and signature are replaced one after the other: both times and lengths tell one state from the next.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+/// File and signature are replaced one after the other: time, length and inode of both tell one state from the next.
+type Stamp = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Watcher {
     /// Starts from the registry that the configuration was checked with.
     pub fn new(source: Source, me: SubscriberId, registry: Registry) -> (Self, Current) {
-        let judged = Some(stamp(&source.file));
         let instance = registry.instance.clone();
         let (current, reader) = watch::channel(Arc::new(registry));
-        (Self { source, instance, me, current, judged }, reader)
+        // Not judged yet: the file may have changed since the configuration was checked.
+        (Self { source, instance, me, current, judged: None }, reader)
     }
 
     /// Runs until shutdown.
@@ -64,19 +65,24 @@ impl Watcher {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = ticks.tick() => {}
             }
-            let stamp = stamp(&self.source.file);
-            if self.judged.as_ref() != Some(&stamp) {
-                self.judged = Some(stamp);
-                let source = self.source.clone();
-                let read = tokio::task::spawn_blocking(move || read(&source)).await;
-                match read {
-                    Ok(Ok(registry)) => self.take_over(registry),
-                    Ok(Err(problems)) => {
-                        tracing::error!(%problems, "the changed registry is not believed; the former one stays in force")
-                    }
-                    Err(panic) => tracing::error!(%panic, "reading the registry"),
-                }
+            self.look().await;
+        }
+    }
+
+    /// Looks once, and takes over what changed since the last look.
+    pub async fn look(&mut self) {
+        let stamp = stamp(&self.source.file);
+        if self.judged.as_ref() == Some(&stamp) {
+            return;
+        }
+        self.judged = Some(stamp);
+        let source = self.source.clone();
+        match tokio::task::spawn_blocking(move || read(&source)).await {
+            Ok(Ok(registry)) => self.take_over(registry),
+            Ok(Err(problems)) => {
+                tracing::error!(%problems, "the changed registry is not believed; the former one stays in force");
             }
+            Err(panic) => tracing::error!(%panic, "reading the registry"),
         }
     }
 
@@ -108,6 +114,6 @@ fn read(source: &Source) -> Result<Registry, ConfigProblems> {
 fn stamp(file: &Path) -> Stamp {
     [file.to_owned(), signature_path(file)].map(|path| {
         let meta = std::fs::metadata(path).ok()?;
-        Some((meta.modified().ok()?, meta.len()))
+        Some((meta.modified().ok()?, meta.len(), meta.ino()))
     })
 }

@@ -1,6 +1,7 @@
 //! The commands of `sallyport-subscriber`: parse, dispatch, print, exit code. What people say is made in `say`, what they
 //! ask for is shown by `show`.
 
+mod deliver;
 mod moment;
 mod say;
 mod show;
@@ -161,12 +162,12 @@ async fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Answer { config, json, notice, words, answer } => {
             let config = Config::read(&config)?;
             let said = say::answer(&config, &notice, words, answer)?;
-            report(say::deliver(&config, said).await?, json)
+            report(deliver::deliver(&config, said).await?, json)
         }
         Command::Outcome { config, json, notice, words, outcome } => {
             let config = Config::read(&config)?;
             let said = say::outcome(&config, &notice, words, outcome)?;
-            report(say::deliver(&config, said).await?, json)
+            report(deliver::deliver(&config, said).await?, json)
         }
         Command::List { config, json, limit, custody } => {
             let config = Config::read(&config)?;
@@ -200,7 +201,7 @@ fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
     }
 }
 
-fn report(delivered: say::Delivered, json: bool) -> Result<u8, Failure> {
+fn report(delivered: deliver::Delivered, json: bool) -> Result<u8, Failure> {
     if json {
         say(&serde_json::to_string(&delivered).unwrap_or_default());
     } else {

@@ -1,15 +1,8 @@
-//! What people at the agency say: SEEN, a response, an outcome. It is signed and stored first; then the running bridge
-//! publishes it, or, where none runs, this process does.
-
-use std::time::Duration;
+//! What people at the agency say: SEEN, a response, an outcome. Signed and stored here; `deliver` sees to its way out.
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use sallyport_link::{
-    clock,
-    connect::{self, LinkCounters},
-    exit,
-};
+use sallyport_link::{clock, exit};
 use sallyport_proto::{
     ids::{Ori, OutcomeId},
     limits::TEXT_BYTES_MAX,
@@ -19,25 +12,13 @@ use sallyport_proto::{
     time::Moment,
     vocabulary::{OutcomeKind, OutcomeSide, ResponseKind, SourceClock, TrafficKind},
 };
-use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
-use super::{Failure, moment};
+use super::{Failure, deliver::Delivered, moment};
 use crate::{
-    bridge,
     config::Config,
-    metrics::Metrics,
-    outbox::Outbox,
     receipt::{Made, Maker},
-    store::{OUTCOME_WORD, Said, Saying, Shared, Store, StoreError},
+    store::{OUTCOME_WORD, Said, Saying, Store},
 };
-
-/// A running bridge looks at the outbox several times a second; the rest is the broker's.
-const BRIDGE_PATIENCE: Duration = Duration::from_secs(5);
-/// Without a bridge: a leader change takes up to 9 s. What is not out by then stays in the outbox.
-const BROKER_PATIENCE: Duration = Duration::from_secs(15);
-/// Between two looks at whether the bridge has published it.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Who says it.
 #[derive(Args)]
@@ -109,17 +90,6 @@ pub(crate) struct OutcomeWords {
     /// The outcome that this one takes the place of.
     #[arg(long)]
     supersedes: Option<OutcomeId>,
-}
-
-/// What became of something said.
-#[derive(Debug, Serialize)]
-pub(crate) struct Delivered {
-    pub(crate) notice_id: String,
-    pub(crate) word: String,
-    pub(crate) receipt: i64,
-    pub(crate) published: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) outcome_id: Option<String>,
 }
 
 /// Signs and stores an answer.
@@ -208,52 +178,6 @@ pub(crate) fn outcome(
         published: false,
         outcome_id: Some(outcome_id.into()),
     })
-}
-
-/// Waits for the running bridge to publish it, or publishes it here when none runs.
-pub(crate) async fn deliver(config: &Config, said: Delivered) -> Result<Delivered, Failure> {
-    let store = Shared::new(Store::open(&config.store_dir, &config.me)?);
-    match Store::lock(&config.store_dir) {
-        Ok(_lock) => publish_here(config, &store).await?,
-        Err(StoreError::Busy { .. }) => wait_for_bridge(&store, said.receipt).await?,
-        Err(error) => return Err(error.into()),
-    }
-    let receipt = said.receipt;
-    let published = store.with(move |store| store.is_published(receipt)).await?;
-    Ok(Delivered { published, ..said })
-}
-
-async fn wait_for_bridge(store: &Shared, receipt: i64) -> Result<(), StoreError> {
-    let waited = tokio::time::timeout(BRIDGE_PATIENCE, async {
-        while !store.with(move |store| store.is_published(receipt)).await? {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
-    });
-    // Too long is no failure: it is stored and will be published.
-    waited.await.unwrap_or(Ok(()))
-}
-
-async fn publish_here(config: &Config, store: &Shared) -> Result<(), Failure> {
-    let counters = std::sync::Arc::new(LinkCounters::default());
-    let (client, js) = connect::connect(bridge::login(config), counters)
-        .await
-        .map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))?;
-    let last = store.with(|store| store.last_receipt()).await?;
-    let outbox = Outbox { js, store: store.clone(), metrics: Metrics::new() };
-    let shutdown = CancellationToken::new();
-    let drained = tokio::time::timeout(BROKER_PATIENCE, outbox.drain(Some(last), &shutdown)).await;
-    match drained {
-        Ok(result) => {
-            result?;
-            connect::close(&client).await;
-            Ok(())
-        }
-        Err(_) => Err(Failure::new(
-            exit::UNAVAILABLE,
-            "the broker cannot be reached; it is stored and published by the next run",
-        )),
-    }
 }
 
 fn response(answer: Answer, now: Timestamp) -> Result<Option<Response>, Failure> {

@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::Transaction;
 use sallyport_proto::{
-    envelope::Digest,
-    ids::{NoticeId, Ori},
+    ids::Ori,
     limits::NOTICES_PER_RECEIPT_MAX,
     operations::SubscriberHead,
     provenance::{AgreementId, TrafficClass},
@@ -19,7 +18,7 @@ use sallyport_proto::{
 use super::{
     SinkPlace, Store, StoreError, What, apart,
     custody::{Custodies, Custody},
-    from_micros, micros,
+    from_micros, micros, notice,
     outbox::{self, Lane},
     set_meta,
 };
@@ -86,14 +85,6 @@ impl Unanswered<'_> {
     }
 }
 
-/// A notice that the store has.
-struct Known {
-    seq: i64,
-    event_digest: Digest,
-    superseded: bool,
-    failed_receipt: Option<i64>,
-}
-
 impl Store {
     /// Keeps `batch`; `now` is t6 of everything new in it, which waits for the sink at `sink`.
     pub fn keep(
@@ -156,8 +147,8 @@ impl<'t, 'a> Work<'t, 'a> {
 
     fn take_notice(&mut self, verified: &'a Verified, bytes: &[u8]) -> Result<(), StoreError> {
         let notice = &verified.notice;
-        let Some(known) = self.known(&notice.notice_id)? else {
-            let seq = self.insert(verified, bytes)?;
+        let Some(known) = notice::find(self.tx, &notice.notice_id)? else {
+            let seq = notice::insert(self.tx, verified, bytes, self.place(verified), self.t6)?;
             self.named.insert((seq, notice.attempt));
             self.unanswered.push(Unanswered { seq, verified, fresh: true, late: false });
             return Ok(());
@@ -176,7 +167,7 @@ impl<'t, 'a> Work<'t, 'a> {
             self.kept.counts.copies += 1;
             return Ok(());
         }
-        match self.receipt_of(known.seq, notice.attempt)? {
+        match notice::receipt_of(self.tx, known.seq, notice.attempt)? {
             // A copy of what failed later never earns the receipt of success again.
             Some(receipt) => {
                 self.kept.counts.copies += 1;
@@ -190,6 +181,11 @@ impl<'t, 'a> Work<'t, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// A ping stops before the sink.
+    fn place(&self, verified: &Verified) -> SinkPlace {
+        if verified.notice.traffic.kind() == TrafficKind::Ping { SinkPlace::None } else { self.sink }
     }
 
     fn refuse(&mut self, refused: &Refused, bytes: &[u8]) -> Result<(), StoreError> {
@@ -207,65 +203,6 @@ impl<'t, 'a> Work<'t, 'a> {
         Ok(())
     }
 
-    fn known(&self, id: &NoticeId) -> Result<Option<Known>, StoreError> {
-        let sql = "SELECT seq, event_digest, superseded, failed_receipt FROM notice WHERE notice_id = ?1";
-        let mut find = self.tx.prepare_cached(sql).what("find a notice")?;
-        let row = find
-            .query_row([id.as_str()], |row| {
-                Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get(3)?))
-            })
-            .optional()
-            .what("find a notice")?;
-        let Some((seq, digest, superseded, failed_receipt)) = row else { return Ok(None) };
-        let event_digest = Digest::try_from(&*digest).map_err(|_| StoreError::Corrupt("digest"))?;
-        Ok(Some(Known { seq, event_digest, superseded, failed_receipt }))
-    }
-
-    fn receipt_of(&self, seq: i64, attempt: u32) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT receipt FROM attempt WHERE notice_seq = ?1 AND attempt = ?2";
-        let mut find = self.tx.prepare_cached(sql).what("find an attempt")?;
-        find.query_row(params![seq, attempt], |row| row.get(0)).optional().what("find an attempt")
-    }
-
-    fn insert(&self, verified: &Verified, bytes: &[u8]) -> Result<i64, StoreError> {
-        let (notice, head) = (&verified.notice, &verified.head);
-        let exercise = match &notice.traffic {
-            TrafficClass::Exercise(id) => Some(id.as_str()),
-            TrafficClass::Actual | TrafficClass::Test | TrafficClass::Ping => None,
-        };
-        // A ping stops before the sink.
-        let sink = if notice.traffic.kind() == TrafficKind::Ping { SinkPlace::None } else { self.sink };
-        let sql = "INSERT INTO notice (notice_id, event_id, ori, custody_key, traffic, exercise_id, epoch, revision, \
-                   t2_us, release_state, reason, attempt, event_digest, t6_us, t10_us, backfill, agreement_id, \
-                   agreement_version, late, superseded, bytes, sink) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-                   ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, ?19, ?20)";
-        let mut insert = self.tx.prepare_cached(sql).what("store a notice")?;
-        insert
-            .insert(params![
-                notice.notice_id.as_str(),
-                head.event_id.as_str(),
-                head.ori.as_str(),
-                head.custody_key.as_str(),
-                notice.traffic.kind().as_str(),
-                exercise,
-                head.epoch,
-                head.revision,
-                micros(head.t2_observed.at),
-                head.release_state.as_str(),
-                head.reason.as_str(),
-                notice.attempt,
-                notice.event_digest.as_bytes(),
-                micros(self.t6),
-                head.t10_released.map(|moment| micros(moment.at)),
-                head.backfill,
-                verified.disclosure.agreement.id.as_str(),
-                verified.disclosure.agreement.version,
-                bytes,
-                sink.as_str(),
-            ])
-            .what("store a notice")
-    }
-
     /// Finds the newest revision of every custody of the batch, among what came and what was there, and marks the
     /// others.
     fn supersede(&mut self) -> Result<(), StoreError> {
@@ -278,7 +215,7 @@ impl<'t, 'a> Work<'t, 'a> {
         for unanswered in &mut self.unanswered {
             unanswered.late |= custodies.has_newer_than(&Custody::of(unanswered.verified));
             if unanswered.fresh && unanswered.late {
-                mark_late(self.tx, unanswered.seq)?;
+                notice::mark_late(self.tx, unanswered.seq)?;
             }
         }
         Ok(())
@@ -302,7 +239,13 @@ impl<'t, 'a> Work<'t, 'a> {
                 let made = self.maker.received(ori.clone(), notices, traffic.clone(), agreement, self.t6);
                 let id = outbox::insert(self.tx, Lane::Machine, &made, self.t6)?;
                 for unanswered in chunk {
-                    insert_attempt(self.tx, unanswered, id, self.t6)?;
+                    notice::insert_attempt(
+                        self.tx,
+                        unanswered.seq,
+                        &unanswered.verified.notice,
+                        id,
+                        self.t6,
+                    )?;
                 }
                 self.kept.answers.push(Outgoing::new(id, made));
             }
@@ -347,24 +290,4 @@ fn common_agreement(members: &[&Unanswered<'_>]) -> Option<AgreementId> {
     let mut agreements = members.iter().map(|unanswered| &unanswered.verified.disclosure.agreement);
     let first = agreements.next()?;
     agreements.all(|other| other == first).then(|| first.clone())
-}
-
-fn insert_attempt(
-    tx: &Transaction<'_>,
-    unanswered: &Unanswered<'_>,
-    receipt: i64,
-    t6: Timestamp,
-) -> Result<(), StoreError> {
-    let notice = &unanswered.verified.notice;
-    let sql = "INSERT INTO attempt (notice_seq, attempt, why, t6_us, receipt) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let mut insert = tx.prepare_cached(sql).what("store an attempt")?;
-    let values = params![unanswered.seq, notice.attempt, notice.why.as_str(), micros(t6), receipt];
-    insert.execute(values).map(drop).what("store an attempt")
-}
-
-fn mark_late(tx: &Transaction<'_>, seq: i64) -> Result<(), StoreError> {
-    let mut mark = tx
-        .prepare_cached("UPDATE notice SET late = 1, superseded = 1 WHERE seq = ?1")
-        .what("mark a late notice")?;
-    mark.execute([seq]).map(drop).what("mark a late notice")
 }

@@ -7,6 +7,7 @@ mod apart;
 mod batch;
 mod custody;
 mod logged;
+mod notice;
 mod order;
 mod outbox;
 mod read;

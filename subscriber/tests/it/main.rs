@@ -9,8 +9,10 @@ mod config;
 #[cfg(feature = "faults")]
 mod crashes;
 mod ground;
+mod health;
 mod keep;
 mod reconcile;
 mod supersede;
+mod trust;
 mod verify;
 mod world;

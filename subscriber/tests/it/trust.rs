@@ -1,0 +1,52 @@
+//! Which registry is in force: only a newer one, signed by the pinned registrar, of the same instance, that lists us.
+
+use std::{fs, path::Path, time::Duration};
+
+use sallyport_link::config::signature_path;
+use sallyport_proto::{key::Signer, registry};
+use sallyport_subscriber::trust::{Source, Watcher};
+
+use crate::world::{Key, World, me};
+
+/// As an operator replaces it: whole, by renaming.
+fn write(file: &Path, registrar: &Key, text: &str) {
+    let signer = Signer::registrar_from_seed(&registrar.seed()).unwrap();
+    for (path, text) in
+        [(file.to_owned(), text.to_owned()), (signature_path(file), registry::sign(&signer, text.as_bytes()))]
+    {
+        let aside = path.with_extension("aside");
+        fs::write(&aside, text).unwrap();
+        fs::rename(aside, path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("registry.toml");
+    let mut world = World::new();
+    world.version = 5;
+    write(&file, &world.registrar, &world.registry_text());
+    let registrar = world.registrar.public().parse().unwrap();
+    let source = Source { file: file.clone(), registrar, reload: Duration::from_secs(1) };
+    let (mut watcher, current) = Watcher::new(source, me(), world.registry());
+    let text = |version: u64| world.registry_text().replace("version = 5", &format!("version = {version}"));
+    let stranger = Key::registrar();
+    let cases = [
+        (&world.registrar, text(6), 6),
+        (&world.registrar, text(5), 6),
+        (&stranger, text(7), 6),
+        (&world.registrar, text(7).replace("zz-test", "zz-other"), 6),
+        (&world.registrar, text(7).replace("id = \"fed-a\"", "id = \"fed-b\""), 6),
+        (&world.registrar, text(7).replace("[operator]", "[operator]\nnonsense = 1"), 6),
+        (&world.registrar, text(7), 7),
+    ];
+    for (n, (registrar, text, in_force)) in cases.into_iter().enumerate() {
+        write(&file, registrar, &text);
+        watcher.look().await;
+        assert_eq!(current.borrow().version, in_force, "case {n}");
+    }
+    fs::remove_file(&file).unwrap();
+    watcher.look().await;
+    assert_eq!(current.borrow().version, 7, "without a file the former one stays");
+}
