@@ -1,5 +1,7 @@
 //! The commands of `sallyport-relay`.
 
+mod look;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -7,6 +9,10 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use sallyport_link::{config::ConfigProblems, exit, telemetry};
+use sallyport_proto::{
+    ids::{EventId, Ori},
+    key::RegistrarKey,
+};
 use sallyport_relay::{
     config::Config,
     keys,
@@ -41,6 +47,38 @@ enum Command {
         /// Only render the static server's configuration: before the server first starts.
         #[arg(long)]
         server_config_only: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how far behind delivery is, in time: per subscriber and facility.
+    Lag {
+        #[arg(long)]
+        config: PathBuf,
+        /// Figures of notices routed within so many hours.
+        #[arg(long, default_value_t = 24)]
+        hours: i64,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show everything that is known of one event, with every time and whether each signature verifies.
+    Trace {
+        event: EventId,
+        #[arg(long)]
+        config: PathBuf,
+        /// When several facilities have an event of this id.
+        #[arg(long)]
+        facility: Option<Ori>,
+        /// Write the evidence into this file; it holds the notices and so person data.
+        #[arg(long)]
+        bundle: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a bundle offline, with the registrar's public key alone.
+    Verify {
+        file: PathBuf,
+        #[arg(long)]
+        registrar_key: RegistrarKey,
         #[arg(long)]
         json: bool,
     },
@@ -99,6 +137,11 @@ async fn run(command: Command) -> u8 {
         Command::Provision { config, server_config_only, json } => {
             provision(&config, server_config_only, json).await
         }
+        Command::Lag { config, hours, json } => look::lag(&config, hours, json),
+        Command::Trace { event, config, facility, bundle, json } => {
+            look::trace(&config, &event, facility.as_ref(), bundle.as_deref(), json).await
+        }
+        Command::Verify { file, registrar_key, json } => look::verify(&file, &registrar_key, json),
         Command::Key { kind, out } => answer(keys::make(kind, &out)),
         Command::SignRegistry { file, seed } => {
             answer(keys::sign_registry(&file, &seed).map(|out| format!("wrote {}", out.display())))
@@ -143,12 +186,12 @@ fn answer(result: anyhow::Result<String>) -> u8 {
     }
 }
 
-fn refuse(problems: &ConfigProblems) -> u8 {
+pub(crate) fn refuse(problems: &ConfigProblems) -> u8 {
     complain(&problems.to_string());
     exit::CONFIG
 }
 
-fn shout(code: u8, error: &dyn std::error::Error) -> u8 {
+pub(crate) fn shout(code: u8, error: &dyn std::error::Error) -> u8 {
     complain(&sallyport_link::publish::chain(error));
     code
 }
@@ -159,11 +202,11 @@ fn fail(code: u8, text: &str) -> ExitCode {
 }
 
 #[allow(clippy::print_stdout)]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 
 #[allow(clippy::print_stderr)]
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     eprintln!("{text}");
 }

@@ -15,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answer, catchup, commit,
     config::Config,
-    forward, intake,
+    forward,
+    http::{self, Health, Pages},
+    intake,
     metrics::Metrics,
     node::{Node, Routing},
     provision::safety,
     registry,
+    track::{self, Fold},
 };
 
 /// Why a node did not start.
@@ -54,6 +57,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         .await
         .map_err(|source| StartError::Connect { url: config.nats_url.clone(), source })?;
     let shutdown = CancellationToken::new();
+    let health = Arc::new(Health::default());
     let first = Arc::new(config.registry.clone());
     let node = Arc::new(Node {
         instance: config.instance.clone(),
@@ -74,6 +78,20 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
+    let fold = Fold {
+        js: node.js.clone(),
+        node: node.name.clone(),
+        registry: node.registry.clone(),
+        store_dir: config.store_dir.clone(),
+        metrics: node.metrics.clone(),
+        health: health.clone(),
+    };
+    // Notices flow without the read model; only figures would be missing.
+    tasks.spawn("track", OnError::GoOn, track::run(fold, node.shutdown.clone()));
+    if let Some(listen) = config.http_listen {
+        let pages = Pages { client: client.clone(), metrics: node.metrics.clone(), health };
+        tasks.spawn("http", OnError::ShutDown, http::run(listen, pages, node.shutdown.clone()));
+    }
     tasks.spawn("registry", OnError::ShutDown, registry::keep_current(node.clone(), Arc::new(config)));
     tracing::info!(node = %node.name, instance = %node.instance, registry = node.registry.load().version, "relay runs");
     let well = tasks.run().await;

@@ -86,7 +86,7 @@ fn lines(log: &PathBuf) -> u64 {
 fn waiting(stage: &Stage) -> anyhow::Result<u64> {
     let mut waiting = 0;
     for facility in &stage.instance.facilities {
-        waiting += stage.status(&facility.ori)?["outbox"]["depth"].as_u64().unwrap_or(0);
+        waiting += stage.status(&facility.ori)?["outbox_depth"].as_u64().unwrap_or(0);
     }
-    Ok(waiting + stage.lag()?["pending"].as_u64().unwrap_or(0))
+    Ok(waiting + stage.lag()?["overall"]["pending"].as_u64().unwrap_or(0))
 }

@@ -36,6 +36,7 @@ impl Stage {
         };
         for facility in &mut instance.facilities {
             facility.mapping = Some(mapping.clone());
+            facility.http_port = free_port()?;
         }
         instance.write()?;
         let mut stage_programs = Vec::new();
@@ -165,6 +166,12 @@ fn day_mapping(dir: &Path) -> anyhow::Result<PathBuf> {
     let file = dir.join("day-mapping.toml");
     std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
     Ok(file)
+}
+
+/// A port that was free a moment ago; an agent that finds it taken says so and the demo ends.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
 }
 
 fn program(name: &str, mutant: Option<&str>) -> anyhow::Result<Recipe> {

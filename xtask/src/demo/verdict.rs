@@ -82,8 +82,8 @@ pub(super) fn reach(
         "disagreeing": report.disagreeing,
         "backfill": replay.backfill,
         "speed": replay.speed,
-        "deliver_ms": lag["overall"]["deliver_ms"],
-        "loop_ms": lag["overall"]["loop_ms"],
+        "deliver_ms": spread_of(&lag["overall"]["delivered"]),
+        "loop_ms": spread_of(&lag["overall"]["whole_loop"]),
         "lead_time_s": { "p50": p50, "min": min },
         "negative_lead": negative,
         "exercise": stage.instance.exercise_id,
@@ -178,6 +178,11 @@ impl Verdict {
         }
         Ok(())
     }
+}
+
+/// Percentiles as the summary has them.
+fn spread_of(latency: &Value) -> Value {
+    json!({ "p50": latency["p50_ms"], "p99": latency["p99_ms"] })
 }
 
 fn spread(figures: &Value) -> String {

@@ -60,9 +60,9 @@ fn a_record_that_shows_no_release_any_more_is_retracted_towards_everyone_who_was
         (1, "RELEASED", SUPERVISION),
         (2, "RELEASED", CIVIL),
         (3, "CLOSED", SUPERVISION),
-        (4, "RETRACTED", CIVIL),
         (4, "RETRACTED", SUPERVISION),
-        (5, "EXPECTED", SUPERVISION),
+        (5, "RETRACTED", CIVIL),
+        (6, "EXPECTED", SUPERVISION),
     ]);
 }
 
