@@ -155,10 +155,13 @@ impl Config {
         let p = &mut problems;
         let text = config::read_text(p, file, "--config", file);
         let raw = text.as_deref().and_then(|text| p.take(file, read_toml::<File>(text)));
-        let config = match (text, raw) {
-            (Some(text), Some(raw)) => Self::check(p, file, &text, raw),
+        let config = match (&text, raw) {
+            (Some(text), Some(raw)) => Self::check(p, file, text, raw),
             _ => None,
         };
+        if let Some(text) = text {
+            problems.locate(file, &text);
+        }
         problems.finish(config)
     }
 
