@@ -2,6 +2,7 @@
 //! result into an exit code.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "every task talks to the person who typed it")]
 
+mod bench;
 mod build;
 mod demo;
 mod house;
@@ -45,6 +46,8 @@ enum Task {
     },
     /// Replay a jail's day on a real nats-server and judge it
     Demo(demo::Options),
+    /// Measure floors and product on one server
+    Bench(bench::Options),
     /// Build the programs: plain, and apart from them with crash points for the kill tests
     Build,
     /// Run what CI runs: format, lints, every test, docs
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Proto { check } => proto::run(check),
         Task::Sample { out } => sample::run(&out),
         Task::Demo(options) => return demo::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Build => build::both(),
         Task::Test(options) => test::run(&options),
     };

@@ -33,22 +33,22 @@ const PULL_BATCH: usize = 64;
 const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const ACK_WAIT: Duration = Duration::from_secs(15);
-const EXPIRES: Duration = Duration::from_secs(30);
-const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Room for a burst beside what the product's streams reserve.
 const STREAM_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 /// Where a floor is run, and with which keys.
 pub(crate) struct Floor {
-    /// Servers, with the login of the floor's account.
+    /// The server.
     pub(crate) url: String,
+    /// The floor's own account on it.
+    pub(crate) login: (&'static str, &'static str),
     /// Of each stream and durable.
     pub(crate) replicas: usize,
     /// Signs, and verifies.
     pub(crate) keys: (Signer, SigningKey),
 }
 
-/// What a floor came to.
+/// How long it took.
 pub(crate) struct Reached {
     /// From the first message stored on A to the last stored on C, by the broker's clock.
     pub(crate) whole: Duration,
@@ -86,7 +86,9 @@ impl Floor {
     }
 
     async fn connect(&self) -> Result<Context> {
-        Ok(jetstream::new(async_nats::connect(&self.url).await.context("log in as the floor's user")?))
+        let (user, password) = self.login;
+        let options = async_nats::ConnectOptions::with_user_and_password(user.into(), password.into());
+        Ok(jetstream::new(options.connect(&self.url).await.context("log in as the floor's user")?))
     }
 
     async fn make_stream(&self, js: &Context, name: &str, subject: &str) -> Result<()> {
@@ -142,8 +144,7 @@ async fn publish(js: Context, n: u64, every: Option<Duration>, began: Instant, w
 }
 
 async fn send(js: &Context, subject: &'static str, payload: Bytes) -> Result<()> {
-    js.publish(subject, payload).await?.await?;
-    Ok(())
+    js.publish(subject, payload).await?.await.map(drop).context("PubAck")
 }
 
 fn micros_since(began: Instant) -> u64 {
@@ -163,8 +164,8 @@ struct Hop {
 impl Hop {
     /// Passes on `n` messages; gives how long after its publishing each was pulled here.
     async fn run(self) -> Result<Histogram<u64>> {
-        let pulls = self.from.stream().max_messages_per_batch(PULL_BATCH).expires(EXPIRES);
-        let mut batches = pulls.heartbeat(HEARTBEAT).messages().await?.ready_chunks(PULL_BATCH);
+        let pulls = self.from.stream().max_messages_per_batch(PULL_BATCH).messages().await?;
+        let mut batches = pulls.ready_chunks(PULL_BATCH);
         let mut waited_us = percentiles::histogram();
         let mut in_flight = FuturesUnordered::new();
         let mut done = 0;
