@@ -44,12 +44,12 @@ pub(super) struct Asked {
     anywhere: Bucket,
 }
 
-/// Places in `entries`, best first, with what each admits lying side by side: looking through many that do not match
-/// touches little memory.
+/// Places in `entries`, best first, under what they admit: subscriptions with the same filter are looked at once, and the
+/// filters lie side by side, so that looking through many that do not match touches little memory.
 #[derive(Debug, Clone, Default)]
 struct Bucket {
     masks: Vec<Mask>,
-    places: Vec<u32>,
+    places: Vec<Vec<u32>>,
 }
 
 /// One subscription.
@@ -165,9 +165,10 @@ impl Asked {
             self.by_jurisdiction.get(&head.jurisdiction),
             Some(&self.anywhere),
         ];
-        let firsts = buckets.into_iter().flatten().filter_map(|bucket| {
-            bucket.admitting(event).find(|place| self.entries.get(*place as usize).is_some_and(here))
-        });
+        let firsts =
+            buckets.into_iter().flatten().flat_map(|bucket| bucket.admitting(event)).filter_map(|places| {
+                places.iter().copied().find(|place| self.entries.get(*place as usize).is_some_and(here))
+            });
         firsts.min().and_then(|place| self.entries.get(place as usize))
     }
 
@@ -178,17 +179,23 @@ impl Asked {
 }
 
 impl Bucket {
+    /// Places come best first, and stay so under each mask.
     fn push(&mut self, mask: Mask, place: u32) {
-        self.masks.push(mask);
-        self.places.push(place);
+        match self.masks.iter().position(|known| *known == mask) {
+            Some(at) => self.places[at].push(place),
+            None => {
+                self.masks.push(mask);
+                self.places.push(vec![place]);
+            }
+        }
     }
 
-    fn admitting(&self, event: Mask) -> impl Iterator<Item = u32> {
+    fn admitting(&self, event: Mask) -> impl Iterator<Item = &Vec<u32>> {
         self.masks
             .iter()
             .zip(&self.places)
             .filter(move |(mask, _)| mask.admits(event))
-            .map(|(_, place)| *place)
+            .map(|(_, places)| places)
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
 use sallyport_relay_core::ledger::{Change, Stream};
 
 pub(crate) use load::Loaded;
@@ -226,7 +226,11 @@ fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
 
 fn prepare(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(StoreError::sqlite("setting up"))
+    // Otherwise a new value bound beside a partial index has the statement prepared again, each time.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .and_then(|_| connection.busy_timeout(BUSY_TIMEOUT))
+        .map_err(StoreError::sqlite("setting up"))
 }
 
 fn schema_version(connection: &Connection) -> Result<i32, StoreError> {

@@ -303,7 +303,7 @@ fn parked(db: &Connection, row: &ParkedRow) -> Done {
 /// Sets anew what waits among the notices that one receipt names.
 fn settle_named_in(db: &Connection, sequence: i64) -> Done {
     let named: Vec<(String, String, String)> = db
-        .prepare_cached("SELECT DISTINCT event_id, ori, named FROM receipt WHERE sequence = ?1")?
+        .prepare_cached("SELECT event_id, ori, named FROM receipt WHERE sequence = ?1")?
         .query_map(params![sequence], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (event, ori, named) in &named {
