@@ -27,6 +27,11 @@ use crate::{
 /// Closed rows are looked through this often; one that is an hour over its time hurts nobody.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
+/// A large export is stored in this time; the jail's service manager waits longer.
+const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(30);
+/// Between two tries for the lock.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Why the agent did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -62,7 +67,7 @@ pub enum StartError {
 /// Runs until a signal or a failing task; gives whether it ended well.
 pub async fn run(config: Config) -> Result<bool, StartError> {
     let facility = config.facility.clone();
-    let (store, mut writer) = store::open(&config.store_dir, &facility.instance, &facility.ori)?;
+    let (store, mut writer) = open_store(&config).await?;
     let counters = Arc::new(LinkCounters::default());
     let metrics = Arc::new(Metrics::new(counters.clone()));
     let (in_force, registry) = watch::channel(Arc::new(config.registry_at_start.clone()));
@@ -145,6 +150,23 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     connect::close(&client).await;
     writer.close();
     Ok(well)
+}
+
+/// A command that is storing a file holds the lock for a moment and does not listen: it is waited for. Another agent
+/// says where it listens, and is not.
+async fn open_store(config: &Config) -> Result<(Store, store::WriterThread), StoreError> {
+    let facility = &config.facility;
+    let deadline = tokio::time::Instant::now() + COMMAND_ENDS_WITHIN;
+    loop {
+        match store::open(&config.store_dir, &facility.instance, &facility.ori) {
+            Err(StoreError::Lock(LockError::Taken { .. }))
+                if store::holder(&config.store_dir).is_none() && tokio::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 async fn prune_now_and_then(store: Store, shutdown: CancellationToken) -> Result<(), StoreError> {

@@ -53,7 +53,8 @@ impl Answers {
         let unsigned = |why: &Result<Receipt, &str>| *why == Err(verify::UNKNOWN_SIGNER);
         tally.may_pass_later |= verified.iter().any(|v| v.receipts.iter().any(|(_, r)| unsigned(r)));
         let metrics = self.metrics.clone();
-        let job = self.store.write(Kind::Answer, move |connection| {
+        let kind = if verified.is_empty() { Kind::Upkeep } else { Kind::Answer };
+        let job = self.store.write(kind, move |connection| {
             for answer in &verified {
                 apply(connection, answer, arrived, &metrics)?;
             }

@@ -19,6 +19,11 @@ use crate::{
 /// A large file is stored in seconds; a disk that takes longer than this is broken.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(600);
 
+/// An agent takes the lock first and listens a moment later; another command holds it for as long as its file takes.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// Between two tries.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// The way in.
 pub(super) enum Door {
     /// The agent that runs.
@@ -70,8 +75,20 @@ impl DoorError {
 }
 
 impl Door {
-    /// Finds the agent that runs, or takes the store.
-    pub(super) fn open(config: &Config) -> Result<Self, DoorError> {
+    /// Finds the agent that runs, or takes the store. One that is just starting is waited for.
+    pub(super) async fn open(config: &Config) -> Result<Self, DoorError> {
+        let deadline = tokio::time::Instant::now() + STARTS_WITHIN;
+        loop {
+            match Self::try_open(config) {
+                Err(DoorError::NotListening) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn try_open(config: &Config) -> Result<Self, DoorError> {
         let facility = &config.facility;
         match store::open(&config.store_dir, &facility.instance, &facility.ori) {
             Ok((store, writer)) => {

@@ -19,7 +19,7 @@ use crate::{
 const LINES_AHEAD: usize = 64;
 
 pub(super) async fn run(config: Config, json: bool) -> u8 {
-    let door = match Door::open(&config) {
+    let door = match Door::open(&config).await {
         Ok(door) => door,
         Err(error) => return ingest::code(&error),
     };

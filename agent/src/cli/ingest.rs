@@ -32,7 +32,7 @@ pub(super) async fn run(
             return exit::UNAVAILABLE;
         }
     };
-    let door = match Door::open(&config) {
+    let door = match Door::open(&config).await {
         Ok(door) => door,
         Err(error) => return code(&error),
     };

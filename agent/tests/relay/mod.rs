@@ -147,6 +147,8 @@ impl World {
         if let Some(fault) = fault {
             recipe = recipe.env("SALLYPORT_FAULT", fault);
         }
+        // What a killed one left there is not where this one listens.
+        let _ = std::fs::remove_file(self.jail.path("store/agent.lock"));
         let program = recipe.start().unwrap();
         wait::until("the agent listens", SOON, || {
             let text = std::fs::read_to_string(self.jail.path("store/agent.lock")).unwrap_or_default();
