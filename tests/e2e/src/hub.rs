@@ -7,6 +7,7 @@ use sallyport_proto::{
     ids::{EventId, Ori},
     notice::Notice,
     operations::Parked,
+    receipt::Receipt,
     registry::Registry,
     routed::Routed,
     subject,
@@ -92,6 +93,19 @@ impl Hub {
     pub async fn answers(&self, ori: &Ori) -> Result<Vec<Answer>> {
         let messages = self.all(subject::ANSWERS, &format!("hub.v1.answer.*.{ori}.>")).await?;
         messages.iter().map(|m| Ok(Answer::open(&m.payload, self.registry.relay_keys())?)).collect()
+    }
+
+    /// Every receipt, opened with the key of the subscriber on whose subject it stands.
+    pub async fn receipts(&self) -> Result<Vec<Receipt>> {
+        let messages = self.all(subject::RECEIPTS, "hub.v1.receipt.>").await?;
+        messages
+            .iter()
+            .map(|m| {
+                let (from, _) = subject::subscriber_of_receipt(&m.subject).context("a receipt's subject")?;
+                let subscriber = self.registry.subscribers.get(&from).context("a subscriber")?;
+                Ok(Receipt::open(&m.payload, &subscriber.signing_key)?)
+            })
+            .collect()
     }
 
     /// A durable as it stands.

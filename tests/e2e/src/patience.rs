@@ -12,8 +12,24 @@ pub const AFTER_REDELIVERY: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// Between two looks that start a program or read a whole day.
+pub const DEAR_LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Looks until `look` yields a value; fails after `deadline`, naming `what` was waited for. An error ends the wait.
-pub async fn until<T, L>(what: &str, deadline: Duration, mut look: impl FnMut() -> L) -> Result<T>
+pub async fn until<T, L>(what: &str, deadline: Duration, look: impl FnMut() -> L) -> Result<T>
+where
+    L: Future<Output = Result<Option<T>>>,
+{
+    until_every(what, deadline, LOOK_EVERY, look).await
+}
+
+/// The same with another pause between two looks.
+pub async fn until_every<T, L>(
+    what: &str,
+    deadline: Duration,
+    every: Duration,
+    mut look: impl FnMut() -> L,
+) -> Result<T>
 where
     L: Future<Output = Result<Option<T>>>,
 {
@@ -25,6 +41,6 @@ where
         if Instant::now() >= end {
             bail!("waited {deadline:?} in vain: {what}");
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(every).await;
     }
 }

@@ -1,16 +1,27 @@
 //! A whole instance on one machine: server, accounts, streams, and the programs that a test starts, each a real process.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use sallyport_ground::{Instance, demo};
-use sallyport_harness::{Program, Recipe, Server, program::Ended};
+use sallyport_harness::{Program, Proxy, Recipe, Server, program::Ended};
 use sallyport_proto::{ids::Ori, key::SigningKey, registry::Registry};
+use serde_json::Value;
 
-use crate::{FakeAgency, FakeJail, Hub};
+use crate::{FakeAgency, FakeJail, Hub, day};
 
 /// `provision` makes eight streams and a few durables, each synced to disk.
 const PROVISION_DEADLINE: Duration = Duration::from_secs(60);
+/// A command that reads a file or a store, or asks a running program.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
+/// An agent opens its store and its door at once.
+const LISTEN_DEADLINE: Duration = Duration::from_secs(20);
+/// What programs log while a test runs.
+const LOG_FILTER: &str =
+    "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug";
+/// An HTTP port of an instance that stands for: any free one, which the program itself finds. A port that a test found
+/// free may be another test's by the time it is used.
+pub const ANY_PORT: u16 = 1;
 /// After SIGTERM: the grace period of our programs and some.
 const END_DEADLINE: Duration = Duration::from_secs(20);
 /// Sees and may do everything at the hub: so that a test looks at streams without borrowing a program's login.
@@ -81,8 +92,13 @@ impl World {
         let dir = tempfile::Builder::new().prefix("sallyport-e2e-").tempdir().context("make a folder")?;
         let server = Server::prepare_in(&dir.path().join("server"), |_| String::new())?;
         let mut instance = demo(dir.path(), server.port());
+        for facility in &mut instance.facilities {
+            facility.http_port = ANY_PORT;
+            facility.mapping = Some(day::mapping(dir.path())?);
+        }
         change(&mut instance);
         instance.write()?;
+        open_any_port(&instance)?;
         let mut world = Self {
             instance,
             server,
@@ -130,40 +146,110 @@ impl World {
         }
     }
 
-    /// Starts a relay node; it is in `programs` as `relay-<node>`.
+    /// Starts a relay node, as `relay-<node>`.
     pub fn start_relay(&mut self, node: &str) -> Result<()> {
-        let config = self.instance.relay_config(node);
-        self.start(RELAY, &format!("relay-{node}"), &config, &[])
+        self.start(&format!("relay-{node}"), None)
     }
 
     /// Starts a jail's agent, as `agent-<ori>`.
     pub fn start_agent(&mut self, ori: &str) -> Result<()> {
-        let config = self.instance.agent_config(ori);
-        self.start(AGENT, &format!("agent-{ori}"), &config, &[])
+        self.start(&format!("agent-{ori}"), None)
     }
 
     /// Starts an agency's bridge, as `subscriber-<id>`.
     pub fn start_subscriber(&mut self, id: &str) -> Result<()> {
-        let config = self.instance.subscriber_config(id);
-        self.start(SUBSCRIBER, &format!("subscriber-{id}"), &config, &[])
+        self.start(&format!("subscriber-{id}"), None)
     }
 
-    /// Starts `program run --config` under a name of this world, with further environment.
-    pub fn start(&mut self, program: &str, name: &str, config: &Path, env: &[(&str, &str)]) -> Result<()> {
+    /// Starts a program by its name in this world, with a crash point or a mutant if one is given.
+    pub fn start(&mut self, name: &str, fault: Option<&str>) -> Result<()> {
+        let (program, config) = self.who(name)?;
         let log = self.instance.dir.join(format!("{name}.log"));
-        let mut recipe = self.recipe(program)?.args(["run", "--config"]).arg(config).stderr_to(log);
         // What a program says is read when a test fails: everything of ours, warnings of others.
-        recipe = recipe.env("SALLYPORT_LOG", "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug");
-        for (key, value) in env {
-            recipe = recipe.env(key, value);
+        let mut recipe = self
+            .recipe(program)?
+            .args(["run", "--config"])
+            .arg(&config)
+            .stderr_to(log)
+            .env("SALLYPORT_LOG", LOG_FILTER);
+        if let Some(fault) = fault {
+            ensure!(self.build == Build::Faults, "only a build with faults has {fault}");
+            recipe = recipe.env("SALLYPORT_FAULT", fault);
         }
         self.programs.insert(name.to_owned(), recipe.start()?);
-        Ok(())
+        match name.strip_prefix("agent-") {
+            Some(ori) => self.agent_listens(ori),
+            None => Ok(()),
+        }
+    }
+
+    /// Which program a name of this world stands for, and its configuration.
+    fn who(&self, name: &str) -> Result<(&'static str, PathBuf)> {
+        if let Some(node) = name.strip_prefix("relay-") {
+            return Ok((RELAY, self.instance.relay_config(node)));
+        }
+        if let Some(ori) = name.strip_prefix("agent-") {
+            return Ok((AGENT, self.instance.agent_config(ori)));
+        }
+        let id = name.strip_prefix("subscriber-").with_context(|| format!("{name} is nobody"))?;
+        Ok((SUBSCRIBER, self.instance.subscriber_config(id)))
+    }
+
+    /// Starts one relay node, every bridge, and the agent of the first facility.
+    pub fn start_everything(&mut self) -> Result<()> {
+        self.start(&format!("relay-{}", self.first_node()?), None)?;
+        for id in self.instance.subscribers.iter().map(|s| s.id.clone()).collect::<Vec<_>>() {
+            self.start_subscriber(&id)?;
+        }
+        let ori = self.instance.facilities.first().context("an instance has a facility")?.ori.clone();
+        self.start_agent(&ori)
+    }
+
+    /// Waits until an agent takes records: until then a command may be told to come again, or take the store itself.
+    fn agent_listens(&self, ori: &str) -> Result<()> {
+        let lock = self.instance.agent_store(ori).join("agent.lock");
+        sallyport_harness::wait::until("the agent listens", LISTEN_DEADLINE, || {
+            let address = std::fs::read_to_string(&lock).unwrap_or_default();
+            let Ok(address) = address.trim().parse::<std::net::SocketAddr>() else { return Ok(None) };
+            Ok(std::net::TcpStream::connect(address).is_ok().then_some(()))
+        })
+        .with_context(|| self.logs())
+    }
+
+    /// Runs a command of a program by its name in this world, with its configuration behind the command's word.
+    pub fn command(&self, name: &str, args: &[&str]) -> Result<Ended> {
+        let (program, config) = self.who(name)?;
+        let (word, rest) = args.split_first().context("a command has a word")?;
+        self.recipe(program)?.arg(word).arg("--config").arg(config).args(rest).run(COMMAND_DEADLINE)
+    }
+
+    /// The same for a command that must succeed and prints one JSON object last.
+    pub fn ask(&self, name: &str, args: &[&str]) -> Result<Value> {
+        let ended = self.command(name, args)?;
+        ensure!(ended.code()? == 0, "{name} {args:?}: {ended:?}");
+        let line = ended.stdout.last().with_context(|| format!("{name} {args:?} printed nothing"))?;
+        serde_json::from_str(line).with_context(|| format!("{name} {args:?} printed {line}"))
+    }
+
+    /// From now on a program reaches the server through this proxy.
+    pub fn reach_through(&self, name: &str, proxy: &Proxy) -> Result<()> {
+        let (_, config) = self.who(name)?;
+        let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+        let changed = text.replace(&self.server.url(), &proxy.url());
+        ensure!(changed != text, "{} does not name {}", config.display(), self.server.url());
+        std::fs::write(&config, changed).with_context(|| format!("write {}", config.display()))
     }
 
     /// A program that was started here.
     pub fn program(&mut self, name: &str) -> Result<&mut Program> {
         self.programs.get_mut(name).with_context(|| format!("{name} was not started"))
+    }
+
+    /// Waits until a program has ended by itself, and forgets it.
+    pub fn wait_for_end(&mut self, name: &str, deadline: Duration) -> Result<ExitStatus> {
+        let status = self.program(name)?.wait(deadline)?;
+        self.programs.remove(name);
+        Ok(status)
     }
 
     /// `kill -9`.
@@ -251,6 +337,17 @@ impl World {
     fn first_node(&self) -> Result<&str> {
         Ok(self.instance.nodes.first().context("an instance has a relay node")?)
     }
+}
+
+/// Puts port 0 where a configuration has [`ANY_PORT`].
+fn open_any_port(instance: &Instance) -> Result<()> {
+    let configs = instance.facilities.iter().map(|f| instance.agent_config(&f.ori));
+    for config in configs.chain(instance.subscribers.iter().map(|s| instance.subscriber_config(&s.id))) {
+        let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+        let text = text.replace(&format!("127.0.0.1:{ANY_PORT}\""), "127.0.0.1:0\"");
+        std::fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
+    }
+    Ok(())
 }
 
 /// A rendered configuration with one more user in an account: password as the name, may do whatever the account may.
