@@ -119,6 +119,41 @@ fn a_server_that_is_started_last_gets_everything() {
 }
 
 #[test]
+fn a_server_that_is_killed_and_comes_back_gets_what_was_stored_meanwhile() {
+    let mut world = World::new(|_| {});
+    world.serve_catchup();
+    let _agent = world.agent(None);
+    let (first, second) = TWO.split_once('\n').unwrap();
+    let file = world.jail.export("first.csv", &format!("{first}\n"));
+    world.command(&["ingest", file.to_str().unwrap()]);
+    world.published(1);
+    world.server.kill9().unwrap();
+    let file = world.jail.export("second.csv", second);
+    let (code, summary) = world.command(&["ingest", file.to_str().unwrap()]);
+    assert_eq!((code, summary["events"].clone()), (0, json!(1)), "nothing waits for the network");
+    world.server_up();
+    let published = world.published(2);
+    world.accept(&published.iter().collect::<Vec<_>>());
+    world.wait_for_status("both are accepted", |status| status["outbox_depth"] == json!(0));
+}
+
+#[test]
+fn a_file_with_a_bad_row_ends_with_65_and_says_where_while_the_good_go_out() {
+    let world = World::new(|_| {});
+    let _agent = world.agent(None);
+    let file = world.jail.export("day.csv", &format!("{TWO}B-3,Invented C,2026-03-01 99:00,,Bail,,\n"));
+    let (code, summary) = world.command(&["ingest", file.to_str().unwrap()]);
+    assert_eq!(code, 65);
+    assert_eq!((summary["custodies"].clone(), summary["events"].clone()), (json!(3), json!(2)));
+    assert_eq!(summary["problems"][0]["line"], json!(4));
+    assert_eq!(summary["problems"][0]["column"], json!("door"));
+    assert!(!summary.to_string().contains("B-3"), "{summary}");
+    world.published(2);
+    let (code, _) = world.command(&["ingest", world.jail.config().to_str().unwrap()]);
+    assert_eq!(code, 65, "not an export at all");
+}
+
+#[test]
 fn callers_are_answered_from_the_disk_one_by_one_and_a_second_try_changes_nothing() {
     let world = World::new(|_| {});
     let _agent = world.agent(None);

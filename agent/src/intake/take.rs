@@ -13,7 +13,7 @@ use sallyport_link::fault;
 use sallyport_proto::{
     disclosure::Part,
     event::seal_event,
-    ids::{CustodyKey, EventId, SubscriberId},
+    ids::{CustodyKey, EventId, RequestId, SubscriberId},
     limits::{HEADER_BYTES_RESERVE, INGEST_MESSAGE_BYTES_MAX},
     registry::Registry,
 };
@@ -146,16 +146,20 @@ impl Taking<'_> {
         Ok(sealed)
     }
 
-    /// A deliberate defect, for the audit to find.
+    /// A deliberate defect, for the audit to find: told as if a request had been lodged, so that every subscription
+    /// of the right purpose matches.
     fn add_one_not_allowed(&self, draft: &mut Draft) {
         let told = |id: &SubscriberId| draft.recipients.iter().any(|recipient| recipient.subscriber == *id);
-        let Some(other) = self.registry.subscribers.keys().find(|id| !told(id)).cloned() else { return };
+        let Some(other) = self.registry.subscribers.values().find(|other| !told(&other.id)) else { return };
         let Some(mut recipient) = draft.recipients.first().cloned() else { return };
-        let agreement = self.registry.agreements.values().find(|a| a.subscriber == other);
+        let agreement = self.registry.agreements.values().find(|a| a.subscriber == other.id);
         if let Some(agreement) = agreement {
             recipient.agreement = agreement.id.clone();
         }
-        recipient.subscriber = other;
+        recipient.subscriber = other.id.clone();
+        recipient.purpose = other.class;
+        recipient.request_id = Some(RequestId::from(uuid::Uuid::now_v7()));
+        recipient.fields = Vec::new();
         recipient.part = recipient.part.map(|_| Part::default());
         draft.recipients.push(recipient);
         draft.recipients.sort_by(|a, b| a.subscriber.cmp(&b.subscriber));

@@ -76,7 +76,7 @@ pub struct RecipientView {
     pub fields: Vec<String>,
     /// The request it answers.
     pub request_id: Option<String>,
-    /// `addressed`, `not subscribed`, or `waiting for the relay`.
+    /// `addressed`, `not subscribed`, `waiting for the relay`, or that it refused the event.
     pub routing: &'static str,
     /// Their machine had stored it, by their clock.
     pub received: Option<Timestamp>,
@@ -230,6 +230,8 @@ impl Head {
                 "addressed"
             } else if names(&self.unsubscribed, &recipient.subscriber) {
                 "not subscribed"
+            } else if view.status == "refused" {
+                "not told: the relay refused the event"
             } else {
                 "waiting for the relay"
             };

@@ -1,6 +1,13 @@
 //! A jail on paper for tests: keys, a signed registry with three subscribers, a mapping and a configuration, written into
 //! a folder; and the other parties' keys, so that a test can answer in their names. Invented throughout.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub
+)]
 
 use std::path::{Path, PathBuf};
 
