@@ -53,13 +53,12 @@ fn marks(row: &StatusRow) -> String {
 
 /// One notice with everything.
 pub(crate) fn detail(detail: &Detail, registry: &Registry, json: bool) -> Result<String, Failure> {
-    let tries_shown = false;
-    let shape = Shape::of(&detail.bytes, detail.row.superseded, tries_shown, registry)
+    let shape = Shape::of(&detail.bytes, detail.row.superseded, false, registry)
         .map_err(|error| Failure::new(exit::DATA, chain(&error)))?;
     let mut whole = serde_json::to_value(&shape).unwrap_or_default();
     if let Some(fields) = whole.as_object_mut() {
         // A property of a hand-over, which this is not.
-        fields.remove("redelivered");
+        fields.shift_remove("redelivered");
         fields.insert("status".into(), json!(detail.row.status));
         fields.insert("t6_received".into(), json!(detail.row.t6));
         fields.insert("said".into(), json!(detail.receipts));

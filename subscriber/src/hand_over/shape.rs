@@ -101,7 +101,7 @@ impl Shape {
         let mut disclosure = json::canonical("Disclosure", &notice.disclosure)?;
         if let Some(fields) = disclosure.as_object_mut() {
             // Random, for the digest only: says nothing to a reader.
-            fields.remove("salt");
+            fields.shift_remove("salt");
         }
         Ok(Self {
             redelivered,

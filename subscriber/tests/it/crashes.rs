@@ -68,7 +68,7 @@ async fn check(point: &str, passes: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_point_loses_nothing_and_repeats_nothing() {
     for point in crash_points::ALL {
-        check(point, 1).await;
+        Box::pin(check(point, 1)).await;
     }
 }
 
