@@ -42,7 +42,7 @@ impl Board {
     pub(super) fn look(&mut self, stage: &Stage, due: u64) -> anyhow::Result<(u64, u64)> {
         let counts: Vec<u64> = self.logs.iter().map(|(_, log)| lines(log)).collect();
         if self.asked.is_none_or(|asked| asked.elapsed() > ASK_EVERY) {
-            self.waiting = waiting(stage)?;
+            self.waiting = waiting(stage);
             self.asked = Some(Instant::now());
         }
         let total = counts.iter().sum();
@@ -82,11 +82,20 @@ fn lines(log: &PathBuf) -> u64 {
     std::fs::read(log).map(|bytes| bytes.iter().filter(|&&b| b == b'\n').count() as u64).unwrap_or(0)
 }
 
-/// Events not yet accepted, over all agents, and notices not yet received, at the relay.
-fn waiting(stage: &Stage) -> anyhow::Result<u64> {
-    let mut waiting = 0;
-    for facility in &stage.instance.facilities {
-        waiting += stage.status(&facility.ori)?["outbox_depth"].as_u64().unwrap_or(0);
-    }
-    Ok(waiting + stage.lag()?["overall"]["pending"].as_u64().unwrap_or(0))
+/// What is shown while a program has not made its store yet: something waits.
+const NOT_KNOWN_YET: u64 = 1;
+
+/// Events not yet accepted, over all agents, and notices not yet received, at the relay. A program that cannot say yet
+/// counts as one that waits: when it stays so, the run is stalled and says so.
+fn waiting(stage: &Stage) -> u64 {
+    let outboxes = stage.instance.facilities.iter().map(|facility| {
+        stage
+            .status(&facility.ori)
+            .ok()
+            .and_then(|status| status["outbox_depth"].as_u64())
+            .unwrap_or(NOT_KNOWN_YET)
+    });
+    let at_relay =
+        stage.lag().ok().and_then(|lag| lag["overall"]["pending"].as_u64()).unwrap_or(NOT_KNOWN_YET);
+    outboxes.sum::<u64>() + at_relay
 }
