@@ -5,6 +5,7 @@
 
 mod load;
 mod put;
+mod rows;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;

@@ -78,15 +78,15 @@ fn on_disk(dir: &Path, records: &[Stored], per_transaction: usize) -> Store {
 fn model_of(loaded: &Loaded) -> Model {
     let mut model = Model::default();
     let all = [
-        loaded.all("ingest", load::ingest_row).into_iter().map(Change::Ingest).collect::<Vec<_>>(),
-        loaded.all("routed", load::routed_row).into_iter().map(Change::Routed).collect(),
-        loaded.all("notice", load::notice_row).into_iter().map(Change::Notice).collect(),
-        loaded.all("receipt", load::receipt_row).into_iter().map(Change::Receipt).collect(),
-        loaded.all("accepted", load::accepted_row).into_iter().map(Change::Accepted).collect(),
-        loaded.all("refused", load::refused_row).into_iter().map(Change::Refused).collect(),
-        loaded.all("progress", load::progress_row).into_iter().map(Change::Progress).collect(),
-        loaded.all("parked", load::parked_row).into_iter().map(Change::Parked).collect(),
-        loaded.all("control", load::control_row).into_iter().map(Change::Control).collect(),
+        loaded.all("ingest", rows::ingest_row).into_iter().map(Change::Ingest).collect::<Vec<_>>(),
+        loaded.all("routed", rows::routed_row).into_iter().map(Change::Routed).collect(),
+        loaded.all("notice", rows::notice_row).into_iter().map(Change::Notice).collect(),
+        loaded.all("receipt", rows::receipt_row).into_iter().map(Change::Receipt).collect(),
+        loaded.all("accepted", rows::accepted_row).into_iter().map(Change::Accepted).collect(),
+        loaded.all("refused", rows::refused_row).into_iter().map(Change::Refused).collect(),
+        loaded.all("progress", rows::progress_row).into_iter().map(Change::Progress).collect(),
+        loaded.all("parked", rows::parked_row).into_iter().map(Change::Parked).collect(),
+        loaded.all("control", rows::control_row).into_iter().map(Change::Control).collect(),
         loaded
             .rows("SELECT * FROM unreadable", [], |row| {
                 let stream: String = row.get("stream")?;
@@ -206,11 +206,11 @@ fn a_reader_sees_the_model_while_it_is_written() {
     let last = changes(&story.records.last().unwrap().record());
     loaded
         .at_one_time(|loaded| {
-            assert_eq!(loaded.all("receipt", load::receipt_row).len(), 0);
+            assert_eq!(loaded.all("receipt", rows::receipt_row).len(), 0);
             store.write(last.clone(), &Positions::new()).unwrap();
-            assert_eq!(loaded.all("receipt", load::receipt_row).len(), 0, "one state of the model");
+            assert_eq!(loaded.all("receipt", rows::receipt_row).len(), 0, "one state of the model");
             Ok(())
         })
         .unwrap();
-    assert_eq!(loaded.all("receipt", load::receipt_row).len(), 1);
+    assert_eq!(loaded.all("receipt", rows::receipt_row).len(), 1);
 }
