@@ -20,6 +20,8 @@ pub(crate) const WAY: [&str; 4] = [subject::INGEST, subject::DELIVER, subject::R
 
 /// Between two looks: the broker's clock measures, so a look only ends the waiting.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// So often in a row everybody must be done: a replicated durable learns of a new message a moment after its stream.
+const DONE_LOOKS: u64 = 4;
 /// No progress for this long: something is stuck.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 
@@ -104,7 +106,8 @@ impl Broker {
         events: u64,
         subscribers: &[String],
     ) -> Result<()> {
-        self.wait(|| async {
+        let mut looks_done = 0;
+        self.wait(async || {
             let come = self.last_sequence(subject::INGEST).await?.saturating_sub(mark.0[0]);
             if come < events {
                 return Ok(ControlFlow::Continue(come));
@@ -115,7 +118,11 @@ impl Broker {
                 left += self.left(subject::DELIVER, subscriber).await?;
             }
             left += self.left(subject::RECEIPTS, subject::RELAY_DURABLE).await?;
-            Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(u64::MAX - left) })
+            looks_done = if left == 0 { looks_done + 1 } else { 0 };
+            Ok(match looks_done {
+                DONE_LOOKS.. => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(u64::MAX - left),
+            })
         })
         .await
     }
@@ -125,7 +132,7 @@ impl Broker {
         let subscribers = subscribers.iter().map(|id| (subject::DELIVER, id.as_str()));
         let relay = [subject::INGEST, subject::RECEIPTS].map(|stream| (stream, subject::RELAY_DURABLE));
         let durables: Vec<_> = relay.into_iter().chain(subscribers).collect();
-        let pulled = self.wait(|| async {
+        let pulled = self.wait(async || {
             let mut pulled = 0;
             for (stream, durable) in &durables {
                 if self.durable(stream, durable).await?.num_waiting > 0 {
@@ -141,10 +148,7 @@ impl Broker {
         pulled.await.with_context(|| format!("not all of {} durables are pulled from", durables.len()))
     }
 
-    async fn wait<F>(&self, mut look: impl FnMut() -> F) -> Result<()>
-    where
-        F: Future<Output = Result<ControlFlow<(), u64>>>,
-    {
+    async fn wait(&self, mut look: impl AsyncFnMut() -> Result<ControlFlow<(), u64>>) -> Result<()> {
         let (mut seen, mut moved) = (None, Instant::now());
         loop {
             let ControlFlow::Continue(now) = look().await? else { return Ok(()) };

@@ -91,11 +91,14 @@ pub(crate) async fn run(
     let stated = caller.state_all(events, every).await?;
     broker.wait_until_done(mark, events, &subscribers).await?;
     let mut figures = Figures::new();
-    let committed = broker.notices_stored(mark).await?;
+    let mut views = Vec::with_capacity(stated.len());
     for event in &stated {
-        let mut view = caller.receipted(&event.event_id).await?;
+        views.push(caller.receipted(&event.event_id).await?);
+    }
+    let committed = broker.notices_stored(mark).await?;
+    for (event, view) in stated.iter().zip(&mut views) {
         view["committed"] = committed.get(&event.event_id).context("a notice on DELIVER")?.to_string().into();
-        figures.take(event, &view)?;
+        figures.take(event, view)?;
     }
     stage.all_run()?;
     let agent_rss_mib = usage::resident_mib(agent.pid())?;

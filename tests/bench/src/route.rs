@@ -28,7 +28,7 @@ const JURISDICTIONS: usize = 20;
 const DISCLOSURES: usize = 3;
 /// Different events.
 const EVENTS: usize = 2_000;
-/// Each is routed so often; the first round warms up and is not counted.
+/// All of them are routed so often.
 const ROUNDS: usize = 50;
 
 const REASONS: [&str; 5] =
@@ -63,19 +63,18 @@ fn mean_us(agencies: usize, disclosures: usize, now: Timestamp) -> Result<(f64, 
     let events =
         (0..EVENTS).map(|number| event(number, agencies, disclosures, now)).collect::<Result<Vec<_>>>()?;
     let mut recipients = 0;
-    let mut began = Instant::now();
-    for round in 0..=ROUNDS {
-        if round == 1 {
-            (recipients, began) = (0, Instant::now());
-        }
+    let mut means = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
         for (head, disclosed) in &events {
             recipients += black_box(index.route(head, disclosed, None, now)).recipients.len();
         }
+        means.push(began.elapsed().as_secs_f64() * 1e6 / EVENTS as f64);
     }
-    let decisions = (EVENTS * ROUNDS) as f64;
-    let mean_us = began.elapsed().as_secs_f64() * 1e6 / decisions;
     ensure!(recipients > 0, "no event of the bench matched any subscription");
-    Ok((mean_us, recipients as f64 / decisions / disclosures as f64))
+    // A round in which another program had the processor says nothing about us: the middle one counts.
+    means.sort_by(f64::total_cmp);
+    Ok((means[ROUNDS / 2], recipients as f64 / (EVENTS * ROUNDS * disclosures) as f64))
 }
 
 fn ori(number: usize) -> String {
