@@ -72,7 +72,7 @@ impl CatchUp {
                 changed = self.connects.changed() => if changed.is_err() { return Ok(()) },
                 changed = registry.changed() => {
                     if changed.is_err() { return Ok(()) }
-                    if from_the_beginning {
+                    if std::mem::take(&mut from_the_beginning) {
                         tracing::info!("a new registry: reading the answers again that had no known signer");
                         self.answers.store.write(crate::store::Kind::Upkeep, |connection| {
                             crate::store::set_position(connection, &Position::default(), None)

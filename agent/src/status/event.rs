@@ -51,6 +51,8 @@ pub struct EventView {
     pub t5_routed: Option<Timestamp>,
     /// From the disk to the signed Acceptance, by the jail's own clock, microseconds.
     pub acceptance_us: Option<i64>,
+    /// The relay routed it without having seen the revision before it.
+    pub predecessor_missing: Option<bool>,
     /// Why it was refused, or refused for now.
     pub refusal_code: Option<String>,
     /// In words.
@@ -149,7 +151,7 @@ pub fn event(reader: &Reader, id: &str) -> Result<Option<EventView>, StoreError>
     let heads = reader.rows(
         "SELECT event_id, custody_key, revision, release_state, reason, traffic, backfill, epoch, seq, digest, status, \
          attempt, stored_us, first_sent_us, acked_us, closed_us, next_due_us, relay_node, t4_us, t5_us, \
-         refusal_code, refusal_text, recipients, unsubscribed FROM outbox WHERE n = ?1",
+         refusal_code, refusal_text, recipients, unsubscribed, predecessor_missing FROM outbox WHERE n = ?1",
         [*n],
         Head::read,
     )?;
@@ -189,6 +191,7 @@ impl Head {
             t4_stored: None,
             t5_routed: None,
             acceptance_us: None,
+            predecessor_missing: row.get(24)?,
             refusal_code: row.get(20)?,
             refusal_text: row.get(21)?,
             recipients: Vec::new(),

@@ -96,6 +96,9 @@ impl fmt::Display for EventView {
                 let node = self.relay_node.as_deref().unwrap_or("?");
                 let took = self.acceptance_us.map(millis).unwrap_or_default();
                 writeln!(f, "accepted by the relay (node {node}) {} after {took}", when(self.closed))?;
+                if self.predecessor_missing == Some(true) {
+                    writeln!(f, "  the relay had not seen the revision before it")?;
+                }
             }
             "refused" => {
                 let (code, text) = (self.refusal_code.as_deref(), self.refusal_text.as_deref());

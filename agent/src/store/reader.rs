@@ -147,7 +147,8 @@ impl Reader {
         optional(at)
     }
 
-    /// Up to `limit` rows due at `now` that `skip` does not name, in the order of their numbers.
+    /// Up to `limit` rows due at `now` that `skip` does not name: those that were never sent first, so that a backlog is
+    /// not held up by sending its beginning again; within each kind in the order of their numbers.
     pub fn due(
         &self,
         now: Timestamp,
@@ -156,17 +157,20 @@ impl Reader {
     ) -> Result<Vec<DueRow>, StoreError> {
         let what = "cannot read what is due";
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= ?1 ORDER BY n")
-            .doing(what)?;
-        let mut found = statement.query([us(now)]).doing(what)?;
         let mut due = Vec::new();
-        while due.len() < limit
-            && let Some(row) = found.next().doing(what)?
-        {
-            let n: i64 = row.get(0).doing(what)?;
-            if !skip(n) {
-                due.push(row_of(&connection, n)?);
+        for sql in [
+            "SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= ?1 AND attempt = 0 ORDER BY n",
+            "SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= ?1 AND attempt > 0 ORDER BY n",
+        ] {
+            let mut statement = connection.prepare_cached(sql).doing(what)?;
+            let mut found = statement.query([us(now)]).doing(what)?;
+            while due.len() < limit
+                && let Some(row) = found.next().doing(what)?
+            {
+                let n: i64 = row.get(0).doing(what)?;
+                if !skip(n) {
+                    due.push(row_of(&connection, n)?);
+                }
             }
         }
         Ok(due)

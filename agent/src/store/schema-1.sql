@@ -80,7 +80,7 @@ CREATE TABLE outbox (
     UNIQUE (epoch, seq)
 ) STRICT;
 -- What is due, when, and how old: answered from this index alone, however many rows wait.
-CREATE INDEX outbox_open ON outbox (n, next_due_us, stored_us) WHERE status = 'open';
+CREATE INDEX outbox_open ON outbox (n, next_due_us, stored_us, attempt) WHERE status = 'open';
 CREATE INDEX outbox_closed ON outbox (closed_us) WHERE status <> 'open';
 CREATE INDEX outbox_custody ON outbox (custody_key, n);
 

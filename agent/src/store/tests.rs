@@ -326,6 +326,30 @@ async fn only_what_was_closed_long_ago_is_pruned() {
 }
 
 #[tokio::test]
+async fn what_was_never_sent_goes_before_what_is_sent_again() {
+    let bed = bed();
+    for bytes in [b"a", b"b", b"c"] {
+        bed.event(bytes).await;
+    }
+    let reader = bed.store.reader().unwrap();
+    let first = reader.due(clock::now(), 1, |_| false).unwrap().remove(0);
+    let mut row = first.row.clone();
+    row.handle_deadline(clock::now(), 0.0).unwrap();
+    let sent = Sent { n: first.n, row, sent: clock::now(), acked: None };
+    bed.store.write(Kind::Sent, move |c| record_sent(c, &sent)).await.unwrap();
+    let later = clock::now() + SignedDuration::from_secs(30);
+    let due = reader.due(later, 10, |_| false).unwrap();
+    assert_eq!(due.iter().map(|d| d.ingest.as_slice()).collect::<Vec<_>>(), [b"b", b"c", b"a"]);
+    // Answered from the index alone, however many rows wait.
+    let plan = reader.rows(
+        "EXPLAIN QUERY PLAN SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= 1 AND attempt = 0 ORDER BY n",
+        [],
+        |row| row.get::<_, String>(3),
+    );
+    assert!(plan.unwrap()[0].contains("USING COVERING INDEX outbox_open"));
+}
+
+#[tokio::test]
 async fn after_a_reconnect_only_what_has_no_puback_is_due_at_once() {
     let bed = bed();
     bed.event(b"acked").await;
