@@ -20,6 +20,9 @@ const RECONNECT_DELAY_CEILING: Duration = Duration::from_secs(4);
 /// JetStream requests: a leader change takes up to 9 s; a caller that times out before it retries needlessly.
 pub const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A program whose server never came must still end when it is asked to.
+const CLOSING_MAX: Duration = Duration::from_secs(2);
+
 /// What goes wrong on a connection without any call failing.
 #[derive(Debug, Default)]
 pub struct LinkCounters {
@@ -113,10 +116,13 @@ fn note(counters: &LinkCounters, event: Event) {
 
 /// Ends a connection: everything handed over is flushed before the connection closes (NATS fact 27).
 pub async fn close(client: &Client) {
-    if let Err(error) = client.flush().await {
-        tracing::warn!(%error, "flush before closing");
+    match tokio::time::timeout(CLOSING_MAX, client.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "flush before closing"),
+        Err(_) => tracing::warn!("not connected: what was handed over last is sent again at the next start"),
     }
-    if let Err(error) = client.drain().await {
-        tracing::warn!(%error, "drain before closing");
+    match tokio::time::timeout(CLOSING_MAX, client.drain()).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "drain before closing"),
     }
 }
