@@ -1,3 +1,5 @@
+//! Who may be told, and with which fields; above all who may not.
+
 use std::collections::BTreeSet;
 
 use sallyport_proto::{

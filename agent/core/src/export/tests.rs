@@ -1,3 +1,5 @@
+//! What an export says once it is read, and what is wrong with bad ones, by line and column.
+
 use sallyport_proto::{
     time::Moment,
     vocabulary::{Certainty, ReleaseReason, ReleaseState, SourceClock},

@@ -1,3 +1,5 @@
+//! What a caller's event says, and every problem of a bad one.
+
 use serde_json::{Value, json};
 
 use super::*;

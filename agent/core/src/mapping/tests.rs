@@ -1,3 +1,5 @@
+//! What a mapping file is refused for, by key and line.
+
 use super::*;
 use crate::sample::{self, COUNTY, EVERY_COLUMN};
 

@@ -1,3 +1,5 @@
+//! What leaves after each reading of a custody, and what does not.
+
 use sallyport_proto::{
     event::{UnverifiedEvent, seal_event},
     key::Signer,

@@ -1,3 +1,5 @@
+//! Moves that a delivery makes, and those that it cannot.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use jiff::Timestamp;
