@@ -275,6 +275,17 @@ impl World {
         std::fs::read_to_string(&file).unwrap_or_else(|error| format!("({}: {error})", file.display()))
     }
 
+    /// A page of a relay node: its status and its text. Where it listens, it says when it starts.
+    pub fn relay_page(&self, node: &str, path: &str) -> Result<(u16, String)> {
+        let log = self.log_of(&format!("relay-{node}"));
+        let said = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let address = said.filter_map(|line| Some(line["listen"].as_str()?.to_owned())).next();
+        let address = address.with_context(|| format!("relay-{node} does not say where it listens"))?;
+        let client: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut page = client.get(format!("http://{address}{path}")).call().context("ask for the page")?;
+        Ok((page.status().as_u16(), page.body_mut().read_to_string().context("read the page")?))
+    }
+
     /// The ends of all logs, for a failure.
     pub fn logs(&self) -> String {
         const LINES_QUOTED: usize = 30;
@@ -339,13 +350,18 @@ impl World {
     }
 }
 
-/// Puts port 0 where a configuration has [`ANY_PORT`].
+/// Puts port 0 where a configuration has [`ANY_PORT`], and into every relay node's.
 fn open_any_port(instance: &Instance) -> Result<()> {
     let configs = instance.facilities.iter().map(|f| instance.agent_config(&f.ori));
     for config in configs.chain(instance.subscribers.iter().map(|s| instance.subscriber_config(&s.id))) {
         let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
         let text = text.replace(&format!("127.0.0.1:{ANY_PORT}\""), "127.0.0.1:0\"");
         std::fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
+    }
+    for config in instance.nodes.iter().map(|node| instance.relay_config(node)) {
+        let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+        std::fs::write(&config, text + "[http]\nlisten = \"127.0.0.1:0\"\n")
+            .with_context(|| format!("write {}", config.display()))?;
     }
     Ok(())
 }

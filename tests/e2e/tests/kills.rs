@@ -2,7 +2,7 @@
 //! there, is started again, the day goes on, and the audit must find nothing. One table per program says what came of each.
 //!
 //! Programs with crash points are built by `cargo xtask build`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::{os::unix::process::ExitStatusExt, time::Duration};
 
@@ -31,26 +31,26 @@ struct Kills {
     world: World,
     day: Day,
     other: FakeJail,
-    program: &'static str,
     table: Vec<String>,
 }
 
 impl Kills {
-    async fn of(program: &'static str) -> Self {
+    async fn prepared() -> Self {
         let mut world = World::provisioned(|_| {}).await.unwrap();
         world.build = Build::Faults;
         world.start_everything().unwrap();
         let other = world.jail(OTHER_JAIL).await.unwrap();
-        let mut kills = Self { world, day: Day::of(JAIL), other, program, table: Vec::new() };
+        let mut kills = Self { world, day: Day::of(JAIL), other, table: Vec::new() };
         kills.day.export(&kills.world, CUSTODIES).unwrap();
         kills.day.acknowledged(&kills.world, SOON).await.unwrap();
         kills
     }
 
-    /// The program dies at the point's first pass while an export goes through, and comes back.
-    async fn at(&mut self, point: &str) {
+    /// The program dies at the point's first pass while an export goes through, with the server or alone, and comes back.
+    async fn at(&mut self, point: &str, with_server: bool) {
         let began = Instant::now();
-        let Self { world, day, program, .. } = self;
+        let program = program_of(point);
+        let Self { world, day, .. } = self;
         world.end(program).unwrap();
         world.start(program, Some(&format!("crash:{point}"))).unwrap();
         let custodies = day.next(CUSTODIES).unwrap();
@@ -71,6 +71,10 @@ impl Kills {
             status.unwrap_or_else(|error| panic!("{point} was not passed: {error:#}\n{}", world.logs()));
         assert_eq!(status.signal(), Some(SIGABRT), "{point}: {status}\n{}", world.log_of(program));
 
+        if with_server {
+            world.server.kill9().unwrap();
+            world.server.restart().unwrap();
+        }
         world.start(program, None).unwrap();
         if !told {
             // The jail's job was not told "stored": it brings the same file again.
@@ -88,14 +92,22 @@ impl Kills {
         ));
     }
 
-    /// Each point in turn; at the end every notice has exactly one receipt at the jail.
-    async fn at_each(mut self, points: &[&str]) {
+    /// Each point in turn; at the end every notice is receipted.
+    async fn at_each(mut self, points: &[&str], with_server: bool) {
         for point in points {
-            self.at(point).await;
+            self.at(point, with_server).await;
         }
         eprintln!("{}", self.table.join("\n"));
         assert_eq!(self.table.len(), points.len());
         every_notice_was_receipted(&self.world).await;
+    }
+}
+
+fn program_of(point: &str) -> &'static str {
+    match point.split('.').next().unwrap() {
+        "agent" => AGENT,
+        "relay" => RELAY,
+        _ => BRIDGE,
     }
 }
 
@@ -130,7 +142,7 @@ async fn an_agent_killed_anywhere_loses_nothing_and_repeats_nothing() {
         "agent.answer.before-store",
         "agent.answer.after-store",
     ];
-    Kills::of(AGENT).await.at_each(&points).await;
+    Kills::prepared().await.at_each(&points, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +157,7 @@ async fn a_bridge_killed_anywhere_loses_nothing_and_repeats_nothing() {
         "subscriber.sink.before-rename",
         "subscriber.sink.after-rename",
     ];
-    Kills::of(BRIDGE).await.at_each(&points).await;
+    Kills::prepared().await.at_each(&points, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +170,7 @@ async fn a_relay_killed_between_pull_and_commit_loses_nothing_and_repeats_nothin
         "relay.commit.after-batch",
         "relay.commit.after",
     ];
-    Kills::of(RELAY).await.at_each(&points).await;
+    Kills::prepared().await.at_each(&points, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +184,20 @@ async fn a_relay_killed_between_answer_and_settle_or_while_it_forwards_loses_not
         "relay.forward.after-pull",
         "relay.forward.before-settle",
     ];
-    Kills::of(RELAY).await.at_each(&points).await;
+    Kills::prepared().await.at_each(&points, false).await;
+}
+
+/// One point per arrow, and the server dies with the program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_together_with_a_program_on_any_arrow_loses_nothing_and_repeats_nothing() {
+    let points = [
+        "agent.publish.after-send",
+        "relay.commit.after-batch-ack",
+        "relay.answer.after-publish",
+        "subscriber.receipt.before-publish",
+        "relay.forward.before-settle",
+    ];
+    Kills::prepared().await.at_each(&points, true).await;
 }
 
 /// A point that somebody added to a program and not to the lists above would go untested.

@@ -1,5 +1,5 @@
 //! Several relay nodes on the same events: exactly once, whoever is first.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

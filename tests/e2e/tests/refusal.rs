@@ -130,6 +130,15 @@ async fn every_bad_message_is_refused_with_its_code_and_parked_as_it_came_while_
         assert!(record.stream_sequence > 0 && record.text.is_some(), "{what}");
         assert_eq!(*subject, format!("hub.v1.parked.{}.zz.{A}", code.as_str().to_ascii_lowercase()));
     }
+    let (_, metrics) = world.relay_page("a", "/metrics").unwrap();
+    for code in bad.iter().map(|(_, _, code)| code) {
+        let count = bad.iter().filter(|(_, _, other)| other == code).count();
+        let refused = format!("sallyport_relay_refused_events_total{{ori=\"{A}\",code=\"{code}\"}} {count}");
+        assert!(metrics.contains(&refused), "{refused} is not in\n{metrics}");
+        let reason = code.as_str().to_ascii_lowercase();
+        let parked = format!("sallyport_relay_parked_messages_total{{reason=\"{reason}\"}} {count}");
+        assert!(metrics.contains(&parked), "{parked} is not in\n{metrics}");
+    }
     assert_eq!(hub.routed().await.unwrap().len(), good.len(), "nothing bad was routed");
     assert_eq!(hub.notices("*").await.unwrap().len(), good.len());
 }

@@ -103,13 +103,16 @@ async fn a_revision_that_comes_before_its_predecessor_waits_and_both_are_routed_
     hub.settled("INGEST", "relay", SOON).await.unwrap();
 }
 
-/// The one wait of a minute that the relay promises, in full.
+/// The one wait of a minute that the relay promises, in full; and what comes after it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_whose_predecessor_never_comes_is_routed_after_a_minute_and_says_so() {
-    let world = World::routing(|_| {}).await.unwrap();
+async fn a_revision_without_its_predecessor_is_routed_after_a_minute_and_the_late_one_is_shown_as_superseded()
+{
+    let mut world = World::routing(|_| {}).await.unwrap();
+    world.start_subscriber(OFFICE).unwrap();
     let mut jail = world.jail(A).await.unwrap();
-    let lost = jail.draft(&[OFFICE]).unwrap();
-    let orphan = jail.draft(&[OFFICE]).unwrap().follows(&lost).seal(&jail.signer).unwrap();
+    let late = jail.draft(&[OFFICE]).unwrap();
+    let orphan = jail.draft(&[OFFICE]).unwrap().follows(&late).seal(&jail.signer).unwrap();
+    let late = late.seal(&jail.signer).unwrap();
     jail.publish(&orphan.bytes).await.unwrap();
     let began = tokio::time::Instant::now();
     let accepted = jail.acceptance_within(&orphan, Duration::from_secs(100)).await.unwrap();
@@ -123,4 +126,23 @@ async fn a_revision_whose_predecessor_never_comes_is_routed_after_a_minute_and_s
     let notices = hub.notices_of(&orphan.event_id).await.unwrap();
     assert_eq!(notices.len(), 1);
     assert!(notices[0].predecessor_missing);
+    hub.settled("DELIVER", OFFICE, SOON).await.unwrap();
+
+    jail.publish(&late.bytes).await.unwrap();
+    jail.acceptance(&late).await.unwrap();
+    hub.settled("DELIVER", OFFICE, SOON).await.unwrap();
+    let log = std::fs::read_to_string(world.instance.hand_over_log(OFFICE)).unwrap();
+    let told: Vec<_> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| (line["revision"].as_u64().unwrap(), line["superseded"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(told, [(2, false), (1, true)], "the late older one is handed over as what it is");
+    let receipts = hub.receipts().await.unwrap();
+    let late_one = receipts
+        .iter()
+        .flat_map(|receipt| &receipt.notices)
+        .find(|notice| notice.notice_id.event() == late.event_id)
+        .expect("it is receipted");
+    assert!(late_one.superseded);
 }
