@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::PullConsumer};
-use futures_util::{StreamExt, stream::ReadyChunks};
+use futures_util::{FutureExt, StreamExt, stream::ReadyChunks};
 use tokio_util::sync::CancellationToken;
 
 /// Prefetched messages of a crashed instance wait a whole ack_wait: fetch no more than is in work at once.
@@ -15,6 +15,8 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Between tries to bind.
 const REBIND_DELAY: Duration = Duration::from_secs(1);
+/// A message that is given back at shutdown comes to another node, or to us again, this soon.
+const GIVE_BACK_DELAY: Duration = Duration::from_millis(500);
 /// Transient errors in a row before the pull is rebuilt.
 const ERRORS_IN_A_ROW_MAX: u32 = 3;
 
@@ -54,13 +56,28 @@ impl Source {
             // Cancel-safe: `ReadyChunks::next` takes nothing out before it is ready.
             let chunk = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return None,
+                () = shutdown.cancelled() => {
+                    self.give_back().await;
+                    return None;
+                }
                 chunk = messages.next() => chunk,
             };
             let batch = self.sort(chunk);
             if !batch.is_empty() {
                 return Some(batch);
             }
+        }
+    }
+
+    /// What was fetched and not begun goes to whoever pulls next, instead of waiting a whole ack_wait for us.
+    async fn give_back(&mut self) {
+        let Some(mut messages) = self.messages.take() else { return };
+        let fetched: Vec<_> =
+            std::iter::from_fn(|| messages.next().now_or_never().flatten()).flatten().flatten().collect();
+        // Our own pull ends first, or the server would give them to it again.
+        drop(messages);
+        for message in fetched {
+            crate::settle::nak_after(&message, GIVE_BACK_DELAY).await;
         }
     }
 

@@ -60,15 +60,8 @@ pub(crate) async fn run(
     answer: mpsc::Sender<DecidedBatch>,
 ) -> Result<(), Infallible> {
     let mut committer = Committer::new(node.clone(), Known::default());
-    loop {
-        let first = tokio::select! {
-            biased;
-            () = node.shutdown.cancelled() => return Ok(()),
-            batch = intake.recv() => match batch {
-                Some(batch) => batch,
-                None => return Ok(()),
-            },
-        };
+    // Not ended by the token: what was pulled is still committed and answered, the intake closes the channel.
+    while let Some(first) = intake.recv().await {
         let mut pulled = first.pulled;
         let mut in_flight = vec![first.in_flight];
         // Commit everything that is waiting in one batch: its fixed cost is paid once.
@@ -82,9 +75,10 @@ pub(crate) async fn run(
         let decided = decide(&mut committer, pulled).await;
         fault::point("relay.commit.after");
         if answer.send(DecidedBatch { decided, in_flight }).await.is_err() {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 async fn decide(committer: &mut Committer, pulled: Vec<Pulled>) -> Vec<Decided> {
