@@ -197,12 +197,19 @@ impl World {
 
     /// Starts one relay node, every bridge, and the agent of the first facility.
     pub fn start_everything(&mut self) -> Result<()> {
-        self.start(&format!("relay-{}", self.first_node()?), None)?;
-        for id in self.instance.subscribers.iter().map(|s| s.id.clone()).collect::<Vec<_>>() {
-            self.start_subscriber(&id)?;
+        self.start_everything_with("", "")
+    }
+
+    /// The same, with a crash point or a mutant in one of them.
+    pub fn start_everything_with(&mut self, faulty: &str, fault: &str) -> Result<()> {
+        let mut names = vec![format!("relay-{}", self.first_node()?)];
+        names.extend(self.instance.subscribers.iter().map(|s| format!("subscriber-{}", s.id)));
+        let first = self.instance.facilities.first().context("an instance has a facility")?;
+        names.push(format!("agent-{}", first.ori));
+        for name in names {
+            self.start(&name, (name == faulty).then_some(fault))?;
         }
-        let ori = self.instance.facilities.first().context("an instance has a facility")?.ori.clone();
-        self.start_agent(&ori)
+        Ok(())
     }
 
     /// Waits until an agent takes records: until then a command may be told to come again, or take the store itself.

@@ -222,13 +222,13 @@ async fn nobody_publishes_under_anothers_name() {
         ]);
         subjects
     };
-    for login in [&jail.login, &office.login, &in_edge, &in_office] {
-        let tries = of_others().into_iter().map(|subject| async move {
-            let stored = login.js.publish(subject.clone(), "forged".into()).await.unwrap().await;
-            assert!(stored.is_err(), "{subject} was stored");
-        });
-        futures_util::future::join_all(tries).await;
-    }
+    let logins = [&jail.login, &office.login, &in_edge, &in_office];
+    let tries = logins.iter().flat_map(|login| of_others().into_iter().map(move |subject| (login, subject)));
+    let tries = tries.map(|(login, subject)| async move {
+        let stored = login.js.publish(subject.clone(), "forged".into()).await.unwrap().await;
+        assert!(stored.is_err(), "{subject} was stored");
+    });
+    futures_util::future::join_all(tries).await;
     // The jails share an account: within it a user's own permissions are what keeps one from another's subject.
     let forged =
         jail.login.js.publish(format!("notify.v1.release.zz.{B}"), "forged".into()).await.unwrap().await;

@@ -16,9 +16,7 @@ const CUSTODIES: usize = 240;
 async fn day_with(mutant: &str, program: &str) -> Report {
     let mut world = World::provisioned(|_| {}).await.unwrap();
     world.build = Build::Faults;
-    world.start_everything().unwrap();
-    world.end(program).unwrap();
-    world.start(program, Some(&format!("mutant:{mutant}"))).unwrap();
+    world.start_everything_with(program, &format!("mutant:{mutant}")).unwrap();
     let mut day = Day::of(JAIL);
     day.export(&world, CUSTODIES).unwrap();
     // A loss never comes: what is under way is waited for, then it is judged.
