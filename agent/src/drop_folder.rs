@@ -186,7 +186,7 @@ impl DropFolder {
         let modified = fs::metadata(path).and_then(|meta| meta.modified()).map_err(unreadable)?;
         let bytes = fs::read(path).map_err(unreadable)?;
         let as_of = Timestamp::try_from(modified).unwrap_or_else(|_| clock::now());
-        self.intake.export(bytes.into(), ExportOptions { as_of, backfill: false }).await
+        self.intake.export(bytes.into(), ExportOptions { as_of, backfill: false, retract: false }).await
     }
 
     /// Moves a file under a name that is free, with its report beside it.

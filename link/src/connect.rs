@@ -1,5 +1,5 @@
 //! Logs in to NATS the way every program must: own inbox prefix, nkey, patient reconnects with a floor, and every
-//! asynchronous server error made visible (NATS facts 11, 14, 16, 28).
+//! asynchronous server error made visible (docs/nats.md 11, 14, 16, 28).
 
 use std::{
     sync::Arc,
@@ -114,7 +114,7 @@ fn note(counters: &LinkCounters, event: Event) {
     }
 }
 
-/// Ends a connection: everything handed over is flushed before the connection closes (NATS fact 27).
+/// Ends a connection: everything handed over is flushed before the connection closes (docs/nats.md 27).
 pub async fn close(client: &Client) {
     match tokio::time::timeout(CLOSING_MAX, client.flush()).await {
         Ok(Ok(())) => {}

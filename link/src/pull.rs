@@ -1,5 +1,5 @@
 //! Pulls from a durable that `provision` made: binds, never creates. Gives what is there, in batches, in order; bridges
-//! missing heartbeats and lost leaders by binding again (NATS facts 21, 26).
+//! missing heartbeats and lost leaders by binding again (docs/nats.md 21, 26).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Settles JetStream messages. `double_ack` returns Ok on a 503 and for a message already acked, so the status of the
-//! answer is checked here (NATS fact 25).
+//! answer is checked here (docs/nats.md 25).
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use prost::Message;
 
 use crate::{
     envelope::Digest,
-    field::{self, FieldError},
+    field::{self, FieldError, FieldProblem},
     ids::{EventId, RequestId, SubscriberId},
     limits,
     provenance::AgreementId,
@@ -114,6 +114,9 @@ impl Disclosure {
 impl TryFrom<wire::Disclosure> for Disclosure {
     type Error = FieldError;
     fn try_from(w: wire::Disclosure) -> Result<Self, FieldError> {
+        if !(w.sealed_enc.is_empty() && w.sealed_ciphertext.is_empty()) {
+            return Err(FieldError { field: "disclosure.sealed_ciphertext", problem: FieldProblem::Sealed });
+        }
         Ok(Self {
             salt: w
                 .salt

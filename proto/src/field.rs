@@ -36,6 +36,9 @@ pub enum FieldProblem {
     /// A schema version above the one this build reads.
     #[error("schema version {0} is newer than this build reads")]
     NewerSchema(u32),
+    /// Sealed to its subscriber: a later build's, never read as if nothing were there.
+    #[error("sealed, which this build does not open")]
+    Sealed,
     /// Two fields that must agree do not.
     #[error("does not agree with {other}")]
     Disagrees {
@@ -75,7 +78,7 @@ impl FieldError {
 
     /// Whether another build might read the same bytes.
     pub fn is_newer_schema(&self) -> bool {
-        matches!(self.problem, FieldProblem::NewerSchema(_))
+        matches!(self.problem, FieldProblem::NewerSchema(_) | FieldProblem::Sealed)
     }
 }
 

@@ -1,5 +1,5 @@
 //! A subscriber's instrument lodged at one jail. The relay carries and answers the ask to notify; what a form asks
-//! beyond that is kept as printed and is never a command (DOMAIN: instruments).
+//! beyond that is kept as printed and is never a command.
 //!
 //! Out of scope: what the jail says to it (`reply`), and any matching with a custody, which is the jail's own.
 
@@ -252,7 +252,10 @@ impl TryFrom<wire::RequestDetails> for RequestDetails {
     fn try_from(w: wire::RequestDetails) -> Result<Self, FieldError> {
         // A build that cannot unseal must not take "sealed" for "names nobody".
         if !w.sealed_enc.is_empty() || !w.sealed_ciphertext.is_empty() {
-            return Err(FieldError::malformed("request.details.sealed_ciphertext", "readable by this build"));
+            return Err(FieldError {
+                field: "request.details.sealed_ciphertext",
+                problem: FieldProblem::Sealed,
+            });
         }
         Ok(Self {
             fbi_ucn: redacted(w.fbi_ucn),

@@ -96,7 +96,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Where the release of a custody stands (DOMAIN: release life). Later supersedes.
+    /// Where the release of a custody stands. Later supersedes.
     ReleaseState {
         Expected = "EXPECTED",
         Scheduled = "SCHEDULED",

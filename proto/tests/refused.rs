@@ -60,7 +60,15 @@ fn a_request_always_expires() {
 #[test]
 fn sealed_details_are_not_taken_for_absent_ones() {
     let sealed = |w: &mut wire::Request| w.details.as_mut().unwrap().sealed_ciphertext = vec![1];
-    check(agency::request_full(), sealed, "request.details.sealed_ciphertext");
+    let problem = check(agency::request_full(), sealed, "request.details.sealed_ciphertext");
+    assert_eq!(problem, FieldProblem::Sealed);
+}
+
+#[test]
+fn a_sealed_disclosure_is_a_later_builds_and_not_one_without_a_part() {
+    let sealed = |w: &mut wire::Disclosure| w.sealed_ciphertext = vec![1];
+    let problem = check(jail::disclosure_full(), sealed, "disclosure.sealed_ciphertext");
+    assert!(FieldError { field: "disclosure.sealed_ciphertext", problem }.is_newer_schema());
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! The catch-up service: a jail asks for its answers after a sequence, any node serves. Read at the stream's leader, one
-//! by one, so that a jail needs no consumer of its own (NATS facts 17, 29).
+//! by one, so that a jail needs no consumer of its own (docs/nats.md 17, 29).
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use async_nats::{Message, jetstream};
 use futures_util::StreamExt;
-use prost::Message as _;
+use jiff::Timestamp;
 use sallyport_proto::{
+    catchup::{CatchupItem, CatchupRequest, CatchupResponse},
     ids::{Jurisdiction, Ori},
-    limits, subject, wire,
+    limits, subject,
 };
 use tokio::task::JoinSet;
 
@@ -59,50 +60,45 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
 
 async fn serve(node: Arc<Node>, request: Message) {
     let Some(reply) = request.reply.clone() else { return };
-    let answer = |item: wire::catchup_response::Item| {
-        let bytes = wire::CatchupResponse { provenance: Some(node.provenance().into()), item: Some(item) }
-            .encode_to_vec();
+    let answer = |item: CatchupItem| {
+        let bytes = CatchupResponse { provenance: node.provenance(), item }.encode();
         node.client.publish(reply.clone(), bytes.into())
     };
-    let outcome = page(&node, &request, answer).await;
-    let last = match outcome {
-        Ok(end) => wire::catchup_response::Item::End(end),
-        Err(text) => {
-            tracing::warn!(subject = %request.subject, text, "catch-up not served");
-            wire::catchup_response::Item::Error(wire::CatchupError { text })
-        }
-    };
+    let last = page(&node, &request, answer).await.unwrap_or_else(|text| {
+        tracing::warn!(subject = %request.subject, text, "catch-up not served");
+        CatchupItem::Error(text)
+    });
     if let Err(error) = answer(last).await {
         tracing::debug!(%error, "catch-up answer not sent; the jail asks again");
     }
 }
 
+/// Sends one page of answers, and gives its end.
 async fn page<F>(
     node: &Node,
     request: &Message,
-    answer: impl Fn(wire::catchup_response::Item) -> F,
-) -> Result<wire::CatchupEnd, String>
+    answer: impl Fn(CatchupItem) -> F,
+) -> Result<CatchupItem, String>
 where
     F: Future<Output = Result<(), async_nats::PublishError>>,
 {
     let (st, ori) = subject::facility_of_catchup(&request.subject).ok_or("subject names no facility")?;
-    let asked = wire::CatchupRequest::decode(&*request.payload).map_err(|_| "not a catch-up request")?;
+    let asked = CatchupRequest::decode(&request.payload).map_err(|error| error.to_string())?;
     let stream = node.js.get_stream(subject::ANSWERS).await.map_err(|error| error.to_string())?;
-    let created = stream.cached_info().created;
-    let stream_created =
-        prost_types::Timestamp { seconds: created.unix_timestamp(), nanos: created.nanosecond() as i32 };
-    // A jail that knows another stream of that name starts over: law 1.
-    let same = asked.stream_created.as_ref() == Some(&stream_created);
+    let stream_created = Timestamp::from_nanosecond(stream.cached_info().created.unix_timestamp_nanos())
+        .map_err(|error| error.to_string())?;
+    // A jail that knows another stream of that name starts over: its numbers mean nothing here.
+    let same = asked.stream_created == Some(stream_created);
     let mut sequence = if same { asked.after_sequence } else { 0 };
     for _ in 0..limits::CATCHUP_PAGE_MAX {
         let Some(message) = next(&stream, &st, &ori, sequence + 1).await? else {
-            return Ok(wire::CatchupEnd { more: false, sequence, stream_created: Some(stream_created) });
+            return Ok(CatchupItem::End { more: false, sequence, stream_created });
         };
         sequence = message.sequence;
-        let item = wire::CatchupItem { sequence, answer: message.payload.to_vec() };
-        answer(wire::catchup_response::Item::Answer(item)).await.map_err(|error| error.to_string())?;
+        let item = CatchupItem::Answer { sequence, answer: message.payload.to_vec() };
+        answer(item).await.map_err(|error| error.to_string())?;
     }
-    Ok(wire::CatchupEnd { more: true, sequence, stream_created: Some(stream_created) })
+    Ok(CatchupItem::End { more: true, sequence, stream_created })
 }
 
 async fn next(

@@ -1,13 +1,11 @@
 //! Keeps what was refused, as it came, for a person; written before INGEST is settled.
 
 use async_nats::HeaderMap;
-use prost::Message;
 use sallyport_link::{clock, publish};
 use sallyport_proto::{
-    envelope::{self, PayloadType},
+    operations::Parked,
     subject,
     vocabulary::{RefusalCode, SourceClock},
-    wire,
 };
 
 use crate::{
@@ -22,18 +20,18 @@ pub(crate) async fn park(
     refused: &Refused,
 ) -> Result<(), publish::PublishError> {
     let reason = token(refused.code);
-    let record = wire::Parked {
-        provenance: Some(node.provenance().into()),
+    let record = Parked {
+        provenance: node.provenance(),
         reason: refused.code.as_str().to_owned(),
-        text: refused.text.clone(),
+        text: Some(refused.text.clone()).filter(|text| !text.is_empty()),
         subject: pulled.message.subject.to_string(),
+        stream: subject::INGEST.to_owned(),
         stream_sequence: pulled.sequence,
         original: pulled.message.payload.to_vec(),
-        at: Some(clock::moment(SourceClock::Relay).into()),
-        relay_node: node.name.to_string(),
-        stream: subject::INGEST.to_owned(),
+        at: clock::moment(SourceClock::Relay),
+        relay_node: node.name.clone(),
     };
-    let bytes = envelope::seal(&node.signer, PayloadType::Parked, record.encode_to_vec());
+    let bytes = record.seal(&node.signer);
     // st and ori from the subject the message came on: what it claims of itself is not believed.
     let (st, ori) = &pulled.from;
     let subject = subject::hub_parked(&reason, st, ori);

@@ -70,11 +70,14 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         metrics: Arc::new(Metrics::new(counters)),
         shutdown: shutdown.clone(),
     });
-    let (to_commit, from_intake) = mpsc::channel(intake::BATCHES_WAITING_MAX);
+    let (to_prepare, from_intake) = mpsc::channel(intake::BATCHES_WAITING_MAX);
+    let (to_commit, from_prepare) = mpsc::channel(commit::BATCHES_WAITING_MAX);
     let (to_answer, from_commit) = mpsc::channel(answer::BATCHES_WAITING_MAX);
     let mut tasks = Tasks::new(shutdown);
-    tasks.spawn("intake", OnError::ShutDown, intake::run(node.clone(), to_commit));
-    tasks.spawn("commit", OnError::ShutDown, commit::run(node.clone(), from_intake, to_answer));
+    tasks.spawn("intake", OnError::ShutDown, intake::run(node.clone(), to_prepare));
+    let ahead = commit::write_ahead(node.clone(), from_intake, to_commit);
+    tasks.spawn("commit.ahead", OnError::ShutDown, ahead);
+    tasks.spawn("commit", OnError::ShutDown, commit::run(node.clone(), from_prepare, to_answer));
     tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));

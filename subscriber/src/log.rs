@@ -53,6 +53,8 @@ pub struct HandedOver {
     pub traffic: String,
     /// A replay of past records.
     pub backfill: bool,
+    /// Observed by the jail's agent, on its clock.
+    pub t2: Timestamp,
     /// Stored here.
     pub t6: Timestamp,
     /// The door.
@@ -78,6 +80,7 @@ impl HandedOver {
             superseded,
             traffic: head.traffic.kind().to_string(),
             backfill: head.backfill,
+            t2: head.t2_observed.at,
             t6,
             t10: head.t10_released.map(|moment| moment.at),
         }

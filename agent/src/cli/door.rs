@@ -108,7 +108,8 @@ impl Door {
         match self {
             Self::Own(own) => Ok(own.intake.export(bytes.into(), options).await?),
             Self::Running(client) => {
-                let path = format!("/v1/exports?as_of={}&backfill={}", plus(options.as_of), options.backfill);
+                let ExportOptions { as_of, backfill, retract } = options;
+                let path = format!("/v1/exports?as_of={}&backfill={backfill}&retract={retract}", plus(as_of));
                 client.post(&path, "application/octet-stream", &bytes, &[])
             }
         }

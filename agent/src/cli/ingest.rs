@@ -11,18 +11,20 @@ use super::{
 };
 use crate::{config::Config, intake::ExportOptions};
 
-pub(super) async fn run(
-    config: Config,
-    file: PathBuf,
-    as_of: Option<Timestamp>,
-    backfill: bool,
-    json: bool,
-) -> u8 {
+/// How a file is to be read and its summary shown.
+pub(super) struct How {
+    pub(super) as_of: Option<Timestamp>,
+    pub(super) backfill: bool,
+    pub(super) retract: bool,
+    pub(super) json: bool,
+}
+
+pub(super) async fn run(config: Config, file: PathBuf, how: How) -> u8 {
     if config.intake.mapping.is_none() {
         return fail(exit::CONFIG, &crate::intake::IntakeError::NoMapping);
     }
     let read = std::fs::read(&file).and_then(|bytes| {
-        let as_of = as_of.map_or_else(|| written_at(&file), Ok)?;
+        let as_of = how.as_of.map_or_else(|| written_at(&file), Ok)?;
         Ok((bytes, as_of))
     });
     let (bytes, as_of) = match read {
@@ -36,11 +38,12 @@ pub(super) async fn run(
         Ok(door) => door,
         Err(error) => return code(&error),
     };
-    let outcome = door.export(bytes, ExportOptions { as_of, backfill }).await;
+    let outcome =
+        door.export(bytes, ExportOptions { as_of, backfill: how.backfill, retract: how.retract }).await;
     door.close();
     match outcome {
         Ok(summary) => {
-            if json {
+            if how.json {
                 say_json(&summary);
             } else {
                 say(&summary.to_string());

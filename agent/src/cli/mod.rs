@@ -55,6 +55,9 @@ enum Command {
         /// A replay of past records: no deadlines, no lead time, no alarms.
         #[arg(long)]
         backfill: bool,
+        /// Retract what no longer shows a release, also when it is more than is believed unasked.
+        #[arg(long)]
+        retract: bool,
         /// One JSON object on one line.
         #[arg(long)]
         json: bool,
@@ -160,8 +163,9 @@ async fn command(command: Command) -> u8 {
             .await
         }
         Command::Run { config } => with(&config, run_agent).await,
-        Command::Ingest { config, file, as_of, backfill, json } => {
-            with(&config, |config| ingest::run(config, file, as_of, backfill, json)).await
+        Command::Ingest { config, file, as_of, backfill, retract, json } => {
+            let how = ingest::How { as_of, backfill, retract, json };
+            with(&config, |config| ingest::run(config, file, how)).await
         }
         Command::Events { config, json } => with(&config, |config| events::run(config, json)).await,
         Command::Status { config, event, json } => {

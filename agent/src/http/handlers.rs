@@ -59,6 +59,8 @@ pub(super) struct ExportQuery {
     as_of: Timestamp,
     #[serde(default)]
     backfill: bool,
+    #[serde(default)]
+    retract: bool,
 }
 
 /// A whole export as the body; its summary when everything in it is stored or kept aside.
@@ -69,7 +71,7 @@ pub(super) async fn exports(
     body: Bytes,
 ) -> Result<Response, Failure> {
     expect(&headers, BYTES)?;
-    let options = ExportOptions { as_of: query.as_of, backfill: query.backfill };
+    let options = ExportOptions { as_of: query.as_of, backfill: query.backfill, retract: query.retract };
     let summary = at.intake.export(body, options).await?;
     Ok(Json(summary).into_response())
 }

@@ -141,7 +141,8 @@ fn take_one(connection: &Connection, taking: &Taking<'_>, one: Checked) -> Resul
     let custody = one.event.into_custody(super::now());
     let (status, event_ids) = match taking.take(connection, &custody)? {
         Taken::Stored(ids) => (EventStatus::Stored, ids.into_iter().map(String::from).collect()),
-        Taken::Unchanged | Taken::NoRelease => (EventStatus::Unchanged, Vec::new()),
+        // A caller speaks of now: nothing it says is outdated.
+        Taken::Unchanged | Taken::NoRelease | Taken::Outdated => (EventStatus::Unchanged, Vec::new()),
         Taken::Withheld | Taken::WithheldByFloor => (EventStatus::Withheld, Vec::new()),
         Taken::TooLarge { bytes } => {
             let text = format!("an event of {bytes} bytes is too large");

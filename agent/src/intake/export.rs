@@ -31,6 +31,8 @@ pub struct ExportOptions {
     pub as_of: Timestamp,
     /// A replay of past records.
     pub backfill: bool,
+    /// A person has looked: what no longer shows a release is retracted, however much it is.
+    pub retract: bool,
 }
 
 /// The custodies of one chunk with what they share.
@@ -50,6 +52,7 @@ impl Intake {
             Ok::<_, IntakeError>(read_export(mapping, &bytes, options.as_of, super::now())?)
         });
         let reading = reading.await.map_err(|_| IntakeError::Reading)??;
+        let reading = if options.retract { reading } else { self.hold_back_retractions(reading).await? };
         let mut summary = summary_of(&reading, options.backfill);
         let version = mapping.version_text();
         let mut custodies = reading.custodies.into_iter().enumerate();
@@ -134,6 +137,7 @@ fn count(summary: &mut Summary, number: usize, taken: Taken) {
         Taken::Stored(events) => summary.events += u64::try_from(events.len()).unwrap_or(u64::MAX),
         Taken::Unchanged => summary.unchanged += 1,
         Taken::NoRelease => summary.no_release += 1,
+        Taken::Outdated => summary.outdated += 1,
         Taken::Withheld => summary.withheld += 1,
         Taken::WithheldByFloor => {
             summary.withheld += 1;

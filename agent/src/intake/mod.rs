@@ -3,6 +3,7 @@
 //!
 //! What a record says is `sallyport_agent_core`; where records come from is `http`, `drop_folder` and the commands.
 
+mod brake;
 mod event;
 mod export;
 mod ping;

@@ -22,6 +22,9 @@ pub struct Summary {
     pub unchanged: u64,
     /// Still in custody.
     pub no_release: u64,
+    /// Left as they are: a newer record of them was read before.
+    #[serde(default)]
+    pub outdated: u64,
     /// Texts that the mapping does not know, with their rows.
     pub unmapped_texts: BTreeMap<String, u64>,
     /// Rows that map to more than one reason.
@@ -71,6 +74,9 @@ impl fmt::Display for Summary {
             self.withheld, self.withheld_by_floor
         )?;
         writeln!(f, "  {} kept aside because of problems", self.refused)?;
+        if self.outdated > 0 {
+            writeln!(f, "  {} left as they are: a newer record of them was read before", self.outdated)?;
+        }
         if self.disagreeing > 0 {
             writeln!(f, "  {} with rows that map to different reasons", self.disagreeing)?;
         }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rand::Rng;
 use rusqlite::Connection;
 use sallyport_agent_core::{
-    custody::{Custody, custody_key},
+    custody::{Custody, custody_key, is_outdated},
     disclose::{self, Decisions, RegistryGrants},
     revise::{self, Context, Draft, Fresh},
 };
@@ -38,6 +38,8 @@ pub(super) enum Taken {
     Withheld,
     /// Under the floor.
     WithheldByFloor,
+    /// A newer record of it was read before.
+    Outdated,
     /// Still in custody, and nothing was told before.
     NoRelease,
     /// An event of it would be too large for the broker; nothing was stored.
@@ -55,6 +57,7 @@ impl Taken {
             Self::Unchanged => Some("unchanged"),
             Self::Withheld => Some("withheld"),
             Self::NoRelease => Some("no_release"),
+            Self::Outdated => Some("outdated"),
             Self::TooLarge { .. } => Some("refused"),
             Self::WithheldByFloor => None,
         }
@@ -74,6 +77,9 @@ impl Taking<'_> {
         let facility = &self.desk.facility;
         let key = custody_key(&facility.secret, &facility.ori, custody.booking_number.expose());
         let now = super::now();
+        if is_outdated(custody.as_of, store::newest_reading(connection, &key)?, now) {
+            return Ok(Taken::Outdated);
+        }
         let grants = RegistryGrants { registry: self.registry, ori: &facility.ori };
         let input =
             disclose::Input { custody, ori: &facility.ori, secret: &facility.secret, grants: &grants, now };
@@ -90,6 +96,7 @@ impl Taking<'_> {
         });
         clear_refused(connection, key.as_str())?;
         if drafts.is_empty() {
+            store::note_reading(connection, &key, custody.as_of.min(now))?;
             return nothing_to_send(connection, &key, custody, &decisions);
         }
         if fault::mutant(faults::SEND_TO_NOT_ALLOWED) {
@@ -99,6 +106,7 @@ impl Taking<'_> {
         if let Some(bytes) = sealed.iter().map(|s| s.ingest.len()).find(|bytes| *bytes > INGEST_BYTES_MAX) {
             return Ok(Taken::TooLarge { bytes });
         }
+        store::note_reading(connection, &key, custody.as_of.min(now))?;
         let mut stored = Vec::with_capacity(drafts.len());
         for (draft, Sealed { event_id, number, ingest }) in drafts.iter().zip(sealed) {
             let row = NewRow {

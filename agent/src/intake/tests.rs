@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use sallyport_link::connect::LinkCounters;
 use sallyport_proto::event::{UnverifiedEvent, VerifiedEvent};
 use serde_json::{Value, json};
@@ -40,9 +39,12 @@ fn bed_allowing(allow: &str) -> Bed {
 
 impl Bed {
     async fn export(&self, rows: &str) -> Summary {
-        let as_of: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        self.export_of("2026-06-01T00:00:00Z", false, rows).await
+    }
+
+    async fn export_of(&self, as_of: &str, retract: bool, rows: &str) -> Summary {
         let text = format!("{}{rows}", jail::HEADER);
-        let options = ExportOptions { as_of, backfill: false };
+        let options = ExportOptions { as_of: as_of.parse().unwrap(), backfill: false, retract };
         self.intake.export(text.into(), options).await.unwrap()
     }
 
@@ -89,6 +91,50 @@ async fn a_changed_row_is_one_event_of_revision_two_that_names_its_predecessor()
     assert_eq!(sent[2].head.revision, 2);
     assert_eq!(sent[2].head.supersedes.as_ref(), Some(&sent[1].head.event_id));
     assert_eq!(sent[2].head.custody_key, sent[1].head.custody_key);
+}
+
+#[tokio::test]
+async fn an_older_export_never_takes_the_place_of_a_newer_one() {
+    let bed = bed();
+    let earlier = "B-2,Invented B,2026-03-01 11:00,,Served,,\n";
+    let later = "B-2,Invented B,2026-03-01 12:30,,Served,,\n";
+    bed.export_of("2026-06-02T00:00:00Z", false, later).await;
+    let stale = bed.export_of("2026-06-01T00:00:00Z", false, earlier).await;
+    assert_eq!((stale.events, stale.outdated), (0, 1));
+    let newer = bed.export_of("2026-06-03T00:00:00Z", false, earlier).await;
+    assert_eq!((newer.events, newer.outdated), (1, 0));
+}
+
+#[tokio::test]
+async fn an_export_from_before_a_booking_was_sealed_does_not_bring_it_back() {
+    let bed = bed();
+    let open = "B-2,Invented B,2026-03-01 11:00,,Served,,\n";
+    bed.export_of("2026-06-02T00:00:00Z", false, &open.replace("Served,,", "Served,JUV,")).await;
+    let stale = bed.export_of("2026-06-01T00:00:00Z", false, open).await;
+    assert_eq!((stale.events, stale.outdated), (0, 1));
+    assert_eq!(bed.sent().len(), 0);
+}
+
+#[tokio::test]
+async fn an_export_that_lost_its_door_column_retracts_nothing_until_a_person_says_so() {
+    let bed = bed();
+    let rows =
+        |door: &str| -> String { (0..11).map(|n| format!("B-{n},Invented,{door},,Served,,\n")).collect() };
+    bed.export(&rows("2026-03-01 11:00")).await;
+    let empty = bed.export_of("2026-06-02T00:00:00Z", false, &rows("")).await;
+    assert_eq!((empty.events, empty.refused, empty.custodies), (0, 11, 11));
+    assert!(empty.problems[0].text.contains("--retract"), "{}", empty.problems[0].text);
+    let confirmed = bed.export_of("2026-06-02T00:00:00Z", true, &rows("")).await;
+    assert_eq!((confirmed.events, confirmed.refused), (11, 0));
+    assert!(bed.sent()[11..].iter().all(|event| event.head.release_state.to_string() == "RETRACTED"));
+}
+
+#[tokio::test]
+async fn a_few_retractions_go_out_unasked() {
+    let bed = bed();
+    bed.export(TWO).await;
+    let gone = bed.export("B-2,Invented B,,,Served,,\n").await;
+    assert_eq!((gone.events, gone.refused), (1, 0));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::store::{Reader, StoreError};
 pub use event::{EventView, ReceiptView, RecipientView, event};
 pub use overview::{KeptAside, Overview, RefusedEvent, overview};
 
-/// Stands beside every ETA (law 5).
+/// Stands beside every ETA (invariant 7).
 pub const NOT_A_REASON: &str = "This is not a reason to hold. Release when cleared.";
 
 /// The figures that health and metrics are made of.

@@ -1,10 +1,11 @@
 //! What was told of each custody, kept by its key; and which custodies nobody may be told of. No person data.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use sallyport_agent_core::revise::Memory;
 use sallyport_proto::ids::CustodyKey;
 
-use super::{StoreError, error::Doing, us};
+use super::{StoreError, error::Doing, from_us, us};
 
 /// Why a custody with a release has no event. Never leaves the jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,26 @@ pub fn save_memory(connection: &Connection, key: &CustodyKey, memory: &Memory) -
         )
         .doing(what)?
         .execute((key.as_str(), text, us(sallyport_link::clock::now())))
+        .doing(what)?;
+    Ok(())
+}
+
+/// The moment that the newest record of it spoke of.
+pub fn newest_reading(connection: &Connection, key: &CustodyKey) -> Result<Option<Timestamp>, StoreError> {
+    let what = "cannot read how new the last record of a custody was";
+    let mut statement =
+        connection.prepare_cached("SELECT as_of_us FROM reading WHERE custody_key = ?1").doing(what)?;
+    let found: Option<i64> = statement.query_row([key.as_str()], |row| row.get(0)).optional().doing(what)?;
+    found.map(from_us).transpose()
+}
+
+/// Notes the moment that the record spoke of which it is read from now.
+pub fn note_reading(connection: &Connection, key: &CustodyKey, as_of: Timestamp) -> Result<(), StoreError> {
+    let what = "cannot note how new the record of a custody is";
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO reading (custody_key, as_of_us) VALUES (?1, ?2)")
+        .doing(what)?
+        .execute((key.as_str(), us(as_of)))
         .doing(what)?;
     Ok(())
 }

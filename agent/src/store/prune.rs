@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::{StoreError, error::Doing, us};
 
-/// Closed rows outlive a loss of the relay's stream by so long, and person data stays no longer (law 3).
+/// Closed rows outlive a loss of the relay's stream by so long, and person data stays no longer (invariant 3).
 pub const KEEP_CLOSED: Duration = Duration::from_secs(30 * 86_400);
 /// Rows of one transaction: a commit must not hold up an intake.
 const ROWS_MAX: u32 = 500;

@@ -78,7 +78,7 @@ pub(super) struct Subscription {
     pub(super) case_number: Text,
     pub(super) expires: Text,
     pub(super) priority: Text,
-    /// DESIGN: machine deadline, 30 s unless the subscription says otherwise.
+    /// The machine deadline: 30 s unless the subscription says otherwise.
     #[serde(default = "default_received_within_s")]
     pub(super) received_within_s: u32,
     pub(super) seen_within_s: Option<u32>,

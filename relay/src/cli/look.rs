@@ -31,7 +31,8 @@ pub(super) fn lag(file: &Path, hours: i64, json: bool) -> u8 {
     match Lag::read(&config.store_dir, SignedDuration::from_hours(hours), clock::now()) {
         Ok(lag) => {
             print(&lag, json);
-            exit::OK
+            // Old figures are not what was asked for.
+            if lag.known { exit::OK } else { exit::FAILED }
         }
         Err(error) => shout(exit::UNAVAILABLE, &error),
     }

@@ -4,6 +4,7 @@
 //!
 //! One open batch per node. What was decided goes on to `answer`, which tells the jail and only then settles.
 
+mod ahead;
 mod batch;
 mod draft;
 mod known;
@@ -15,11 +16,12 @@ use std::{convert::Infallible, sync::Arc};
 use sallyport_link::fault;
 use tokio::sync::mpsc;
 
+pub(crate) use ahead::{BATCHES_WAITING_MAX, Prepared, run as write_ahead};
 pub(crate) use known::Accepted;
 
-use self::{known::Known, resolve::Committer};
+use self::{ahead::Ahead, known::Known, resolve::Committer};
 use crate::{
-    intake::{Batch, Content, Pulled, Refused},
+    intake::{Content, Pulled, Refused},
     metrics::InFlight,
     node::Node,
 };
@@ -56,23 +58,24 @@ const EVENTS_PER_COMMIT_MAX: usize = 128;
 /// Commits until the intake ends.
 pub(crate) async fn run(
     node: Arc<Node>,
-    mut intake: mpsc::Receiver<Batch>,
+    mut prepared: mpsc::Receiver<Prepared>,
     answer: mpsc::Sender<DecidedBatch>,
 ) -> Result<(), Infallible> {
     let mut committer = Committer::new(node.clone(), Known::default());
     // Not ended by the token: what was pulled is still committed and answered, the intake closes the channel.
-    while let Some(first) = intake.recv().await {
-        let mut pulled = first.pulled;
+    while let Some(first) = prepared.recv().await {
+        let (mut pulled, mut ahead) = (first.pulled, first.ahead);
         let mut in_flight = vec![first.in_flight];
         // Commit everything that is waiting in one batch: its fixed cost is paid once.
         while pulled.len() < EVENTS_PER_COMMIT_MAX
-            && let Ok(more) = intake.try_recv()
+            && let Ok(more) = prepared.try_recv()
         {
             pulled.extend(more.pulled);
+            ahead.extend(more.ahead);
             in_flight.push(more.in_flight);
         }
         fault::point("relay.commit.before");
-        let decided = decide(&mut committer, pulled).await;
+        let decided = decide(&mut committer, pulled, ahead).await;
         fault::point("relay.commit.after");
         if answer.send(DecidedBatch { decided, in_flight }).await.is_err() {
             break;
@@ -81,8 +84,8 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn decide(committer: &mut Committer, pulled: Vec<Pulled>) -> Vec<Decided> {
-    let verdicts = committer.resolve(&pulled).await;
+async fn decide(committer: &mut Committer, pulled: Vec<Pulled>, ahead: Ahead) -> Vec<Decided> {
+    let verdicts = committer.resolve(&pulled, ahead).await;
     pulled
         .into_iter()
         .zip(verdicts)

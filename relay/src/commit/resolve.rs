@@ -13,6 +13,7 @@ use sallyport_proto::{event::VerifiedEvent, ids::Jurisdiction, vocabulary::Refus
 
 use super::{
     Verdict,
+    ahead::Ahead,
     batch::{self, BatchError, ENTRIES_MAX},
     draft::{self, Draft},
     known::{self, Accepted, Key, Known},
@@ -51,10 +52,10 @@ impl Committer {
     }
 
     /// One verdict per pulled message, in the same order. Refused messages get theirs elsewhere.
-    pub(super) async fn resolve(&mut self, pulled: &[Pulled]) -> Vec<Verdict> {
+    pub(super) async fn resolve(&mut self, pulled: &[Pulled], ahead: Ahead) -> Vec<Verdict> {
         let (jobs, again) = {
             let jobs = jobs(pulled);
-            let again = self.settle_events(jobs).await;
+            let again = self.settle_events(jobs, ahead).await;
             (events(pulled), again)
         };
         let mut verdicts = Vec::with_capacity(pulled.len());
@@ -86,7 +87,7 @@ impl Committer {
     }
 
     /// Tries until every job is known or put off; gives how long the put-off ones wait.
-    async fn settle_events(&mut self, mut jobs: Vec<Job<'_>>) -> HashMap<Key, Duration> {
+    async fn settle_events(&mut self, mut jobs: Vec<Job<'_>>, mut ahead: Ahead) -> HashMap<Key, Duration> {
         let mut put_off = HashMap::new();
         let mut share = usize::MAX;
         // What was delivered before may be committed: look before writing.
@@ -100,7 +101,7 @@ impl Committer {
                 break;
             }
             let routing = self.node.routing.load_full();
-            let (drafts, waiting) = self.drafts(&routing, &jobs, share).await;
+            let (drafts, waiting) = self.drafts(&routing, &jobs, share, &mut ahead).await;
             for key in waiting {
                 jobs.retain(|job| job.key != key);
                 put_off.insert(key, predecessor::LOOK_AGAIN);
@@ -172,19 +173,22 @@ impl Committer {
         routing: &Routing,
         jobs: &[Job<'_>],
         share: usize,
+        ahead: &mut Ahead,
     ) -> (Vec<(Key, Draft)>, Vec<Key>) {
         let mut drafts: Vec<(Key, Draft)> = Vec::new();
         let mut waiting = Vec::new();
         let mut entries = 0;
         for job in jobs {
-            let predecessor = match self.predecessor(job, &drafts).await {
-                Some(predecessor) => predecessor,
-                None => {
-                    waiting.push(job.key.clone());
-                    continue;
-                }
+            let draft = match ahead.take(&job.key, job.pulled, routing) {
+                Some(draft) => draft,
+                None => match self.predecessor(job, &drafts).await {
+                    Some(before) => draft::make(&self.node, routing, job.pulled, job.event, &before),
+                    None => {
+                        waiting.push(job.key.clone());
+                        continue;
+                    }
+                },
             };
-            let draft = draft::make(&self.node, routing, job.pulled, job.event, &predecessor);
             if !drafts.is_empty() && (entries + draft.entries.len() > ENTRIES_MAX || drafts.len() >= share) {
                 break;
             }
@@ -248,7 +252,8 @@ impl Committer {
     }
 }
 
-fn key_of(pulled: &Pulled) -> Option<(Key, &VerifiedEvent)> {
+/// What a message is known by, if it is an event.
+pub(super) fn key_of(pulled: &Pulled) -> Option<(Key, &VerifiedEvent)> {
     match &pulled.content {
         Content::Event(event) => Some(((event.head.ori.clone(), event.head.event_id.clone()), event)),
         Content::Refused(_) => None,

@@ -64,8 +64,8 @@ pub(crate) struct Batch {
     pub(crate) in_flight: InFlight,
 }
 
-/// Batches that wait for the committer: while one commits, one more is verified. More would only age.
-pub(crate) const BATCHES_WAITING_MAX: usize = 2;
+/// Batches that wait to be written ahead: while one is, one more is verified. More would only age.
+pub(crate) const BATCHES_WAITING_MAX: usize = 1;
 
 /// Pulls and verifies until shutdown.
 pub(crate) async fn run(node: Arc<Node>, commit: mpsc::Sender<Batch>) -> Result<(), Infallible> {

@@ -1,6 +1,6 @@
 //! How far behind delivery is, in time: per subscriber and facility what waits and since when, how long each stage took,
 //! how long before the door it was known. From the read model, also of a running relay; never from a server's counts,
-//! which a follower may have wrong for hours (NATS fact 33).
+//! which a follower may have wrong for hours (docs/nats.md 33).
 //!
 //! A model that is not known to be current is shown as UNKNOWN, never as fine.
 

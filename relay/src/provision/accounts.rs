@@ -1,6 +1,6 @@
 //! Renders the static server's configuration from the registry: one account for the system, one for the hub, one for
 //! the jails, one per subscriber. Separate accounts with service imports are what stops reply-subject injection
-//! (NATS fact 9); permissions alone do not.
+//! (docs/nats.md 9); permissions alone do not.
 
 use std::fmt::Write;
 
@@ -151,7 +151,7 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
     writeln!(out, "    ]\n  }}")
 }
 
-/// What a relay node may publish; its own reader per stream is named exactly (law 9).
+/// What a relay node may publish; its own reader per stream is named exactly (invariant 10).
 fn relay_publish(track: &str) -> Vec<String> {
     let mut allow = strings(&[
         "hub.v1.deliver.>",

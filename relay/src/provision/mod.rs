@@ -1,5 +1,5 @@
 //! Makes and reconciles what NATS must have: the static server's accounts, streams, durables. Creates what is missing,
-//! reports what differs, and never destroys. Everything else only binds (law 9).
+//! reports what differs, and never destroys. Everything else only binds (invariant 10).
 
 pub mod accounts;
 mod durables;

@@ -1,4 +1,4 @@
-//! Refuses to run on a server that would lose what it acknowledged: every server must sync `always` (NATS facts 1, 2).
+//! Refuses to run on a server that would lose what it acknowledged: every server must sync `always` (docs/nats.md 1, 2).
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The streams of DESIGN: file storage, limits retention, `discard: new`, no purge, no reliance on Msg-Id dedupe.
+//! The streams: file storage, limits retention, `discard: new`, no purge, no reliance on Msg-Id dedupe.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Reads one stream from where the model stands: a plain pull consumer `track-<node>` that our own code deletes and
-//! creates again from its position (NATS facts 16, 30: an ordered consumer takes new names, which exact permissions
+//! creates again from its position (docs/nats.md 16, 30: an ordered consumer takes new names, which exact permissions
 //! refuse in silence).
 //!
 //! Never ends but for `Rewound`: everything else is bridged by binding again.

@@ -22,6 +22,12 @@ use crate::{
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
+    /// The configuration; every command needs it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON, where the command prints anything
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -29,23 +35,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the bridge.
-    Run {
-        #[arg(long)]
-        config: PathBuf,
-    },
+    Run,
     /// Check a configuration and everything it names; name every problem.
-    Check {
-        #[arg(long)]
-        config: PathBuf,
-        #[arg(long)]
-        json: bool,
-    },
+    Check,
     /// Answer a notice.
     Answer {
-        #[arg(long)]
-        config: PathBuf,
-        #[arg(long)]
-        json: bool,
         /// The notice id, or the id of its event.
         notice: String,
         #[command(flatten)]
@@ -55,10 +49,6 @@ enum Command {
     },
     /// State what came of it.
     Outcome {
-        #[arg(long)]
-        config: PathBuf,
-        #[arg(long)]
-        json: bool,
         /// The notice id, or the id of its event.
         notice: String,
         #[command(flatten)]
@@ -68,10 +58,6 @@ enum Command {
     },
     /// Show the newest notices and how far each got.
     List {
-        #[arg(long)]
-        config: PathBuf,
-        #[arg(long)]
-        json: bool,
         /// How many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
@@ -81,10 +67,6 @@ enum Command {
     },
     /// Show one notice whole, with what was said about it. Prints person data.
     Show {
-        #[arg(long)]
-        config: PathBuf,
-        #[arg(long)]
-        json: bool,
         /// The notice id, or the id of its event.
         notice: String,
     },
@@ -146,43 +128,44 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::new(exit::SOFTWARE, error.to_string())),
     };
-    match runtime.block_on(dispatch(cli.command)) {
+    match runtime.block_on(dispatch(cli)) {
         Ok(code) => code.into(),
         Err(failure) => fail(&failure),
     }
 }
 
-async fn dispatch(command: Command) -> Result<u8, Failure> {
-    match command {
-        Command::Run { config } => {
-            let well = bridge::run(Config::read(&config)?, shutdown::token()).await?;
-            Ok(if well { exit::OK } else { exit::FAILED })
+async fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    let json = cli.json;
+    let file = cli.config.ok_or_else(|| Failure::new(exit::CONFIG, "--config FILE is missing"))?;
+    if matches!(cli.command, Command::Check) {
+        return check(&file, json);
+    }
+    let config = Config::read(&file)?;
+    match cli.command {
+        Command::Check => {}
+        Command::Run => {
+            let well = bridge::run(config, shutdown::token()).await?;
+            return Ok(if well { exit::OK } else { exit::FAILED });
         }
-        Command::Check { config, json } => check(&config, json),
-        Command::Answer { config, json, notice, words, answer } => {
-            let config = Config::read(&config)?;
+        Command::Answer { notice, words, answer } => {
             let said = say::answer(&config, &notice, words, answer)?;
-            report(deliver::deliver(&config, said).await?, json)
+            report(&deliver::deliver(&config, said).await?, json);
         }
-        Command::Outcome { config, json, notice, words, outcome } => {
-            let config = Config::read(&config)?;
+        Command::Outcome { notice, words, outcome } => {
             let said = say::outcome(&config, &notice, words, outcome)?;
-            report(deliver::deliver(&config, said).await?, json)
+            report(&deliver::deliver(&config, said).await?, json);
         }
-        Command::List { config, json, limit, custody } => {
-            let config = Config::read(&config)?;
+        Command::List { limit, custody } => {
             let rows = Store::open(&config.store_dir, &config.me)?.list(limit, custody.as_deref())?;
             say(&show::list(&rows, json));
-            Ok(exit::OK)
         }
-        Command::Show { config, json, notice } => {
-            let config = Config::read(&config)?;
+        Command::Show { notice } => {
             let detail = Store::open(&config.store_dir, &config.me)?.detail(&notice)?;
             let detail = detail.ok_or_else(|| say::unknown(&notice))?;
             say(&show::detail(&detail, &config.registry, json)?);
-            Ok(exit::OK)
         }
     }
+    Ok(exit::OK)
 }
 
 fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
@@ -201,9 +184,9 @@ fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
     }
 }
 
-fn report(delivered: deliver::Delivered, json: bool) -> Result<u8, Failure> {
+fn report(delivered: &deliver::Delivered, json: bool) {
     if json {
-        say(&serde_json::to_string(&delivered).unwrap_or_default());
+        say(&serde_json::to_string(delivered).unwrap_or_default());
     } else {
         let how = if delivered.published {
             "published"
@@ -212,7 +195,6 @@ fn report(delivered: deliver::Delivered, json: bool) -> Result<u8, Failure> {
         };
         say(&format!("{}: {} {how}", delivered.notice_id, delivered.word));
     }
-    Ok(exit::OK)
 }
 
 fn fail(failure: &Failure) -> ExitCode {

@@ -24,13 +24,12 @@ impl Store {
     /// The lines of the notices after `seq`, in order. Pings are never handed over.
     pub fn handed_over_after(&self, seq: i64) -> Result<Vec<HandedOver>, StoreError> {
         let sql = "SELECT seq, notice_id, attempt, event_id, ori, custody_key, revision, release_state, reason, late, \
-                   traffic, backfill, t6_us, t10_us, (SELECT value FROM meta WHERE name = 'subscriber') \
+                   traffic, backfill, t2_us, t6_us, t10_us, (SELECT value FROM meta WHERE name = 'subscriber') \
                    FROM notice WHERE seq > ?1 AND traffic <> 'PING' ORDER BY seq";
         let mut find = self.db.prepare(sql).what("read what is not in the log")?;
         let rows = find
             .query_map(params![seq], |row| {
-                let t6: i64 = row.get(12)?;
-                let t10: Option<i64> = row.get(13)?;
+                let times: (i64, i64, Option<i64>) = (row.get(12)?, row.get(13)?, row.get(14)?);
                 let line = HandedOver {
                     seq: row.get(0)?,
                     at: jiff::Timestamp::UNIX_EPOCH,
@@ -45,17 +44,19 @@ impl Store {
                     superseded: row.get(9)?,
                     traffic: row.get(10)?,
                     backfill: row.get(11)?,
-                    subscriber: row.get(14)?,
+                    subscriber: row.get(15)?,
+                    t2: jiff::Timestamp::UNIX_EPOCH,
                     t6: jiff::Timestamp::UNIX_EPOCH,
                     t10: None,
                 };
-                Ok((line, t6, t10))
+                Ok((line, times))
             })
             .what("read what is not in the log")?;
         rows.map(|row| {
-            let (line, t6, t10) = row.what("read what is not in the log")?;
+            let (line, (t2, t6, t10)) = row.what("read what is not in the log")?;
             let t6 = from_micros(t6)?;
-            Ok(HandedOver { at: t6, t6, t10: t10.map(from_micros).transpose()?, ..line })
+            let t10 = t10.map(from_micros).transpose()?;
+            Ok(HandedOver { at: t6, t2: from_micros(t2)?, t6, t10, ..line })
         })
         .collect()
     }

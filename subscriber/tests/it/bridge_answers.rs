@@ -15,7 +15,7 @@ use crate::{
 };
 
 fn say(ground: &Ground, command: &str, words: &[&str]) -> Ended {
-    ground.recipe(command).arg("--json").args(words).run(SOON).unwrap()
+    ground.typed(command, words).arg("--json").run(SOON).unwrap()
 }
 
 fn said(ground: &Ground, command: &str, words: &[&str]) -> serde_json::Value {

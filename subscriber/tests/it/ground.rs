@@ -101,8 +101,14 @@ impl Ground {
     }
 
     pub fn recipe(&self, command: &str) -> Recipe {
+        self.typed(command, &[])
+    }
+
+    /// As people type it: the configuration last.
+    pub fn typed(&self, command: &str, words: &[&str]) -> Recipe {
         Recipe::at(Path::new(env!("CARGO_BIN_EXE_sallyport-subscriber")))
             .arg(command)
+            .args(words)
             .args(["--config".as_ref(), self.config().as_os_str()])
     }
 

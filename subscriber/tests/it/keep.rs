@@ -188,6 +188,7 @@ fn the_log_line_says_what_the_receipt_says() {
     assert_eq!(Some(line.t6), receipt.t6_received.map(|moment| moment.at));
     assert_eq!(line.notice_id, receipt.notices[0].notice_id.to_string());
     assert_eq!((line.release_state.as_str(), line.reason.as_str()), ("RELEASED", "BOND_POSTED"));
+    assert_eq!(line.t2, case.t2);
     assert_eq!((line.t10, line.revision, line.attempt), (Some(case.t2), 2, 0));
     assert_eq!(line.traffic, "EXERCISE");
 }

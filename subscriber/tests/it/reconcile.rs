@@ -120,6 +120,7 @@ fn a_line_has_the_form_that_the_audit_reads() {
             "superseded",
             "traffic",
             "backfill",
+            "t2",
             "t6",
             "t10"
         ]

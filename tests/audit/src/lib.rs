@@ -2,7 +2,7 @@
 //! own exports, the mapping, the allow-lists and the registry, and compared with each subscriber's hand-over log.
 //!
 //! It shares no code with the programs it judges: files are read, and rules are written out, afresh. It judges *what*
-//! was handed over, never how fast; signatures, streams and receipts are the relay's `trace` and `verify`.
+//! was handed over, never how fast; the agent's brake on many retractions in one export is not played; signatures, streams and receipts are the relay's `trace` and `verify`.
 //!
 //! The way through: [`Inputs`] -> `mapping`, `allow`, `registry` (the rules), `export` (rows of a file), `reading` (the
 //! release of one custody), `part` (what one subscriber sees of it), `life` (which revisions leave, and to whom each

@@ -53,6 +53,8 @@ pub(crate) struct Life {
     /// Where it stands last.
     pub(crate) place: Place,
     pub(crate) look: Look,
+    /// The newest moment that a record of it spoke of: an older one changes nothing.
+    newest: Option<Timestamp>,
     /// Revisions that left, of whatever kind.
     pub(crate) revision: u32,
     /// The reason it states last.
@@ -78,6 +80,7 @@ impl Life {
         Self {
             place,
             look: Look::Read,
+            newest: None,
             revision: 0,
             reason: None,
             disagrees: false,
@@ -100,11 +103,15 @@ impl Life {
         as_of: Timestamp,
         events: &mut Vec<Event>,
     ) {
+        if self.newest.is_some_and(|newest| as_of < newest) {
+            return;
+        }
         self.place = place;
         if custody.refused {
             self.look = Look::Refused;
             return;
         }
+        self.newest = Some(as_of);
         let reading = reading::read(custody, &rules.mapping, as_of);
         self.reason = reading.as_ref().map(|reading| reading.reason.clone());
         self.disagrees = reading::reasons_of_rows(custody, &rules.mapping).len() > 1;

@@ -11,8 +11,14 @@ pub(super) fn play(stage: &Stage, input: &Path) -> anyhow::Result<Replay> {
     let as_of = jiff::Timestamp::now();
     let input = input.canonicalize()?;
     let summary = stage.ingest(&ori, &input, &["--backfill", "--as-of", &as_of.to_string()])?;
-    let mut replay =
-        Replay { exports: Vec::new(), as_of, backfill: true, speed: 1.0, summary: Some(summary) };
+    let mut replay = Replay {
+        exports: Vec::new(),
+        as_of,
+        backfill: true,
+        speed: 1.0,
+        taken: Vec::new(),
+        summary: Some(summary),
+    };
     replay.add(&ori, input, Some(as_of));
     Ok(replay)
 }

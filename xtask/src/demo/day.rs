@@ -6,7 +6,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use sallyport_ground::example;
 
-use super::{board::Board, pause, replay::Replay, say, stage::Stage};
+use super::{
+    board::Board,
+    pause,
+    replay::{Replay, Taken},
+    say,
+    stage::Stage,
+};
 use crate::sample;
 
 /// The board is drawn anew at least this often while the day waits for its next export.
@@ -23,8 +29,14 @@ pub(super) fn play(stage: &mut Stage, speed: f64, board: &mut Board) -> anyhow::
     let clock = Clock { source: first.export_at, start: Timestamp::now(), speed };
     let folder = stage.instance.dir.join("exports");
     std::fs::create_dir_all(&folder)?;
-    let mut replay =
-        Replay { exports: Vec::new(), as_of: clock.start, backfill: false, speed, summary: None };
+    let mut replay = Replay {
+        exports: Vec::new(),
+        as_of: clock.start,
+        backfill: false,
+        speed,
+        taken: Vec::new(),
+        summary: None,
+    };
     for (number, step) in steps.iter().enumerate() {
         let rebased = sample::rebase(step, |at| clock.local(at))?;
         let as_of = clock.moved(step.export_at);
@@ -36,6 +48,7 @@ pub(super) fn play(stage: &mut Stage, speed: f64, board: &mut Board) -> anyhow::
         }
         let file = folder.join(format!("{}-{number:04}.csv", step.facility));
         std::fs::write(&file, rebased.to_csv()?)?;
+        replay.taken.push(Taken { ori: step.facility.clone(), at: Timestamp::now(), as_of });
         stage.ingest(&step.facility, &file, &["--as-of", &as_of.to_string()])?;
         replay.add(&step.facility, file, Some(as_of));
     }

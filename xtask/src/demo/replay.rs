@@ -15,8 +15,22 @@ pub(super) struct Replay {
     pub(super) backfill: bool,
     /// Source times ran this many times as fast.
     pub(super) speed: f64,
+    /// When each export of the day was handed to its agent, and which moment it stands for: the difference is the
+    /// demonstration's own delay, which no jail has.
+    pub(super) taken: Vec<Taken>,
     /// What the agents said of the exports, where it can be added up (one export only).
     pub(super) summary: Option<serde_json::Value>,
+}
+
+/// One export of the day on its way to an agent.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    /// The jail.
+    pub(super) ori: String,
+    /// When the agent was given it.
+    pub(super) at: Timestamp,
+    /// The moment it stands for.
+    pub(super) as_of: Timestamp,
 }
 
 impl Replay {

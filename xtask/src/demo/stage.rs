@@ -3,19 +3,22 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use sallyport_ground::{Instance, demo, example};
-use sallyport_harness::{Program, Recipe, Server};
+use sallyport_harness::{Program, Recipe, Server, paths::programs_dir};
 
-use super::say;
+use super::{pause, say};
 
 /// The only node.
 const NODE: &str = "a";
 /// A command that only reads or writes files and a few requests.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Between two looks at the relay's figures.
+const LAG_AGAIN: Duration = Duration::from_millis(200);
 
 /// The running demonstration.
 pub(super) struct Stage {
@@ -106,17 +109,36 @@ impl Stage {
     pub(super) fn hints(&self) -> Vec<String> {
         let relay = self.instance.relay_config(NODE);
         let agent = self.instance.agent_config(&self.instance.facilities[0].ori);
+        let subscriber = self.instance.subscriber_config(&self.instance.subscribers[0].id);
+        let typed = |name: &str, words: &str, config: &Path| {
+            format!("{} {words} --config {}", programs_dir().join(name).display(), config.display())
+        };
         vec![
-            format!("target/debug/sallyport-relay lag --config {}", relay.display()),
-            format!("target/debug/sallyport-agent status --config {}", agent.display()),
+            typed("sallyport-relay", "lag", &relay),
+            typed("sallyport-agent", "status", &agent),
+            typed("sallyport-subscriber", "list --limit 5", &subscriber),
+            typed("sallyport-subscriber", "answer NOTICE will-take-custody --eta +45m", &subscriber),
         ]
     }
 
     /// The relay's figures.
     pub(super) fn lag(&self) -> anyhow::Result<serde_json::Value> {
         let config = self.instance.relay_config(NODE).display().to_string();
-        let lines = self.ask("sallyport-relay", &["lag", "--json", "--config", &config])?;
-        serde_json::from_str(lines.last().context("lag printed nothing")?).context("read lag")
+        let recipe =
+            program("sallyport-relay", self.mutant.as_deref())?.args(["lag", "--json", "--config", &config]);
+        let deadline = Instant::now() + COMMAND_DEADLINE;
+        loop {
+            let ended = recipe.run(COMMAND_DEADLINE)?;
+            // 1: the relay's read model does not know everything yet.
+            match ended.code()? {
+                0 => {
+                    let line = ended.stdout.last().context("lag printed nothing")?;
+                    return serde_json::from_str(line).context("read lag");
+                }
+                1 if Instant::now() < deadline => pause(LAG_AGAIN),
+                code => bail!("{recipe:?} failed ({code}): {}", ended.stderr.join("\n")),
+            }
+        }
     }
 
     /// An agent's own state.

@@ -58,7 +58,7 @@ pub(super) fn reach(
     let lag = stage.lag()?;
     let logs: Vec<_> =
         stage.instance.subscribers.iter().map(|s| stage.instance.hand_over_log(&s.id)).collect();
-    let leads = Leads::read(logs.iter().map(std::path::PathBuf::as_path), replay.speed)?;
+    let leads = Leads::read(logs.iter().map(std::path::PathBuf::as_path), &replay.taken, replay.speed)?;
     let mut findings = report.findings();
     findings.extend(disagreements(&report, replay));
     let clean = report.is_clean() && findings.is_empty();
@@ -150,7 +150,7 @@ impl Verdict {
             let seconds =
                 |value: &Value| value.as_f64().map_or("none".into(), |s| format!("{:.0} min", s / 60.0));
             say(&format!(
-                "Lead time (multiplied back by {}): median {}, least {}; {} after the door.",
+                "Lead time (source times multiplied back by {}, latencies as they are): median {}, least {}; {} after the door.",
                 n("speed"),
                 seconds(&v["lead_time_s"]["p50"]),
                 seconds(&v["lead_time_s"]["min"]),

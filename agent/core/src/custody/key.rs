@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sallyport_proto::ids::{CustodyKey, Ori, RequestId, SubscriberId};
 use sha2::Sha256;
 
-/// A shorter secret could be tried out (DESIGN section 4).
+/// A shorter secret could be tried out.
 pub const SECRET_BYTES_MIN: usize = 32;
 /// 130 bits: no two bookings of a facility meet by chance.
 const CUSTODY_KEY_CHARS: usize = 26;

@@ -6,6 +6,7 @@ mod key;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use sallyport_proto::{
     disclosure::Part,
     ids::Ori,
@@ -24,6 +25,8 @@ pub struct Custody {
     pub booking_number: Redacted<String>,
     /// t2: when the agent read it. Never makes a difference between two readings.
     pub observed: Moment,
+    /// The moment that the record speaks of: an older record never takes the place of a newer one.
+    pub as_of: Timestamp,
     /// What the record says of a release; none: still in custody.
     pub release: Option<ReleaseFact>,
     /// A mark that lets nothing leave.
@@ -34,6 +37,19 @@ pub struct Custody {
     pub part: Part,
     /// Its charge rows map to more than one reason.
     pub disagreeing: bool,
+}
+
+/// Whether a record that speaks of `as_of` is older than the newest one that was read of the same custody. A newest
+/// moment that still lies ahead at `now` proves only that a clock was wrong, and counts for nothing.
+pub fn is_outdated(as_of: Timestamp, newest: Option<Timestamp>, now: Timestamp) -> bool {
+    newest.is_some_and(|newest| newest <= now && as_of < newest)
+}
+
+impl Custody {
+    /// Whether the record, without saying so, takes a release back: none is in it, and nothing forbids saying that.
+    pub fn shows_no_release(&self) -> bool {
+        self.release.is_none() && self.floor.is_none()
+    }
 }
 
 /// The release of a custody.
@@ -80,7 +96,7 @@ impl ReleaseFact {
     }
 }
 
-/// Why nothing of a custody may leave, whatever any rule says (DOMAIN section 10).
+/// Why nothing of a custody may leave, whatever any rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FloorKind {
     /// Sealed by a court.
@@ -150,6 +166,15 @@ mod tests {
     fn a_health_release_that_is_no_transfer_does_not_claim_to_be_one() {
         let treatment = fact(ReleaseState::Released, ReleaseReason::TreatmentCourt, true);
         assert_eq!(treatment.head_reason(), ReleaseReason::Unknown);
+    }
+
+    #[test]
+    fn only_a_record_older_than_one_that_can_have_been_read_is_outdated() {
+        let at = |second| Timestamp::from_second(second).unwrap_or_default();
+        assert!(is_outdated(at(5), Some(at(6)), at(10)));
+        assert!(!is_outdated(at(6), Some(at(6)), at(10)), "the same record again");
+        assert!(!is_outdated(at(5), None, at(10)), "the first");
+        assert!(!is_outdated(at(5), Some(at(11)), at(10)), "the clock was ahead and is right again");
     }
 
     #[test]

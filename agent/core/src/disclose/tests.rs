@@ -40,6 +40,7 @@ fn custody(state: ReleaseState, reason: ReleaseReason) -> Custody {
     Custody {
         booking_number: Redacted::new("B-17".to_owned()),
         observed: Moment::exact(at("2026-11-21T12:00:00Z"), SourceClock::Agent),
+        as_of: at("2026-11-21T12:00:00Z"),
         floor: None,
         flags: BTreeSet::new(),
         part: part(release.health.then_some(reason)),

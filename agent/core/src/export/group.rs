@@ -144,7 +144,8 @@ impl Group {
             stated: &self.stated,
             transferred_to: self.transferred_to.into_iter().next(),
         };
-        let release = release::of(known, mapping, self.as_of.map_or(as_of, |moment| moment.at));
+        let as_of = self.as_of.map_or(as_of, |moment| moment.at);
+        let release = release::of(known, mapping, as_of);
         let (release, release_text) = release.unzip();
         let mut texts: Vec<String> =
             self.charges.iter().map(|charge| charge.disposition_text.clone()).collect();
@@ -161,6 +162,7 @@ impl Group {
         Ok(Custody {
             booking_number: self.booking_number.into(),
             observed: Moment::exact(observed, SourceClock::Agent),
+            as_of,
             release,
             floor: self.floor,
             flags: self.flags,

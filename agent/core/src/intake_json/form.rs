@@ -70,6 +70,7 @@ pub(super) fn event(value: &Value) -> Result<CallerEvent, Vec<Problem>> {
                 booking_number: booking_number.to_owned().into(),
                 // Until the intake says when it was observed.
                 observed: Moment::exact(Timestamp::UNIX_EPOCH, SourceClock::Agent),
+                as_of: Timestamp::UNIX_EPOCH,
                 release: Some(release),
                 floor,
                 flags,

@@ -34,7 +34,7 @@ pub struct CallerEvent {
 impl CallerEvent {
     /// The custody that it states, observed at this time (t2).
     pub fn into_custody(self, observed: Timestamp) -> Custody {
-        Custody { observed: Moment::exact(observed, SourceClock::Agent), ..self.custody }
+        Custody { observed: Moment::exact(observed, SourceClock::Agent), as_of: observed, ..self.custody }
     }
 }
 
