@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_nats::{Client, jetstream};
-use jiff::Timestamp;
 use sallyport_proto::{
     ids::{InstanceId, NodeId},
     key::Signer,
     provenance::Provenance,
     registry::Registry,
 };
-use sallyport_relay_core::route::Index;
+use sallyport_relay_core::{commit::Author, route::Routing};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -41,23 +40,12 @@ pub struct Node {
     pub shutdown: CancellationToken,
 }
 
-/// A registry with its routing index: swapped together, so that a route names the version it was made by.
-pub struct Routing {
-    /// The registry.
-    pub registry: Arc<Registry>,
-    /// Its index.
-    pub index: Index,
-}
-
-impl Routing {
-    /// Indexes a registry.
-    pub fn new(registry: Arc<Registry>, now: Timestamp) -> Self {
-        let index = Index::build(&registry, now);
-        Self { registry, index }
-    }
-}
-
 impl Node {
+    /// As `relay_core` has it write.
+    pub fn author(&self) -> Author<'_> {
+        Author { instance: &self.instance, build: BUILD, node: &self.name, signer: &self.signer }
+    }
+
     /// Stands in every message this node signs.
     pub fn provenance(&self) -> Provenance {
         Provenance::of(&self.instance, BUILD)

@@ -4,12 +4,10 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use sallyport_link::{clock, config::ConfigProblems};
+use sallyport_relay_core::route::Routing;
 use tokio::time::MissedTickBehavior;
 
-use crate::{
-    config::Config,
-    node::{Node, Routing},
-};
+use crate::{config::Config, node::Node};
 
 /// Reads the registry again whenever file or signature changed, until shutdown.
 pub(crate) async fn keep_current(node: Arc<Node>, config: Arc<Config>) -> Result<(), Infallible> {

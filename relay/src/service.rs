@@ -9,6 +9,7 @@ use sallyport_link::{
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
+use sallyport_relay_core::route::Routing;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::{
     http::{self, Health, Pages},
     intake,
     metrics::Metrics,
-    node::{Node, Routing},
+    node::Node,
     provision::safety,
     registry,
     track::{self, Fold},

@@ -1,9 +1,10 @@
-//! The relay's decisions, pure: who is told of an event (`route`), until when a receipt is due (`deadline`), how far one
+//! The relay's decisions, pure: who is told of an event (`route`), how that is committed once (`commit`), until when a receipt is due (`deadline`), how far one
 //! notice got (`delivery`), what the times say (`latency`), and what the streams add up to (`ledger`).
 //!
 //! No clock, no network, no database: `now` is an argument, records come as bytes, and the shell performs what is
 //! decided here. Signatures are checked by the shell before routing, and again by `trace` and `verify`.
 
+pub mod commit;
 pub mod deadline;
 pub mod delivery;
 #[cfg(any(test, feature = "fixture"))]

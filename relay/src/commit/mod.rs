@@ -1,27 +1,22 @@
 //! Second stage: routes events and commits them, all that is waiting in one atomic batch: per event a notice per
 //! recipient and one `routed` record with expected last subject sequence 0, so that it happens once whichever node does
-//! it. Neither a refusal nor a timeout of a batch proves anything: then the `routed` records at the leader say what is.
+//! it. What is decided, and what a refused batch leads to: `relay_core::commit`.
 //!
 //! One open batch per node. What was decided goes on to `answer`, which tells the jail and only then settles.
 
-mod ahead;
 mod batch;
-mod draft;
-mod known;
-mod predecessor;
+mod read;
 mod resolve;
 
 use std::{convert::Infallible, sync::Arc};
 
-use sallyport_link::fault;
+use sallyport_link::{clock, fault};
+use sallyport_relay_core::commit::{Accepted, Ahead};
 use tokio::sync::mpsc;
 
-pub(crate) use ahead::{BATCHES_WAITING_MAX, Prepared, run as write_ahead};
-pub(crate) use known::Accepted;
-
-use self::{ahead::Ahead, known::Known, resolve::Committer};
+use self::resolve::Committer;
 use crate::{
-    intake::{Content, Pulled, Refused},
+    intake::{Batch, Content, Pulled, Refused},
     metrics::InFlight,
     node::Node,
 };
@@ -52,8 +47,34 @@ pub(crate) struct DecidedBatch {
     pub(crate) in_flight: Vec<InFlight>,
 }
 
+/// A batch of the intake with what could be written ahead.
+pub(crate) struct Prepared {
+    pulled: Vec<Pulled>,
+    ahead: Ahead,
+    in_flight: InFlight,
+}
+
+/// Batches that wait for the committer: while one commits, one more is written. More would only age.
+pub(crate) const BATCHES_WAITING_MAX: usize = 1;
 /// Messages that go into one atomic batch together, when that many wait.
 const EVENTS_PER_COMMIT_MAX: usize = 128;
+
+/// Writes the messages of events ahead of their turn, while the batch before is on its way to the broker: signing and
+/// waiting would otherwise take turns. Until the intake ends.
+pub(crate) async fn write_ahead(
+    node: Arc<Node>,
+    mut intake: mpsc::Receiver<Batch>,
+    commit: mpsc::Sender<Prepared>,
+) -> Result<(), Infallible> {
+    while let Some(Batch { pulled, in_flight }) = intake.recv().await {
+        let arrivals = pulled.iter().filter_map(Pulled::arrival);
+        let ahead = Ahead::of(arrivals, &node.author(), &node.routing.load(), clock::now());
+        if commit.send(Prepared { pulled, ahead, in_flight }).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
 
 /// Commits until the intake ends.
 pub(crate) async fn run(
@@ -61,7 +82,7 @@ pub(crate) async fn run(
     mut prepared: mpsc::Receiver<Prepared>,
     answer: mpsc::Sender<DecidedBatch>,
 ) -> Result<(), Infallible> {
-    let mut committer = Committer::new(node.clone(), Known::default());
+    let mut committer = Committer::new(node);
     // Not ended by the token: what was pulled is still committed and answered, the intake closes the channel.
     while let Some(first) = prepared.recv().await {
         let (mut pulled, mut ahead) = (first.pulled, first.ahead);
@@ -85,21 +106,16 @@ pub(crate) async fn run(
 }
 
 async fn decide(committer: &mut Committer, pulled: Vec<Pulled>, ahead: Ahead) -> Vec<Decided> {
-    let verdicts = committer.resolve(&pulled, ahead).await;
+    let mut verdicts = committer.resolve(&pulled, ahead).await.into_iter();
     pulled
         .into_iter()
-        .zip(verdicts)
-        .map(|(mut pulled, verdict)| {
-            let refused = match &pulled.content {
-                Content::Refused(refused) => Some(refused.clone()),
-                Content::Event(_) => None,
+        .filter_map(|mut pulled| {
+            let verdict = match &mut pulled.content {
+                Content::Refused(refused) => Verdict::Refused(refused.clone()),
+                // One verdict per event.
+                Content::Event(_) => verdicts.next()?,
             };
-            // The event's bytes are not needed any more; the message keeps the original for parking.
-            if let Some(refused) = refused.clone() {
-                pulled.content = Content::Refused(refused);
-            }
-            let verdict = refused.map_or(verdict, Verdict::Refused);
-            Decided { pulled, verdict }
+            Some(Decided { pulled, verdict })
         })
         .collect()
 }

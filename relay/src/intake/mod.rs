@@ -15,6 +15,7 @@ use sallyport_proto::{
     time::Moment,
     vocabulary::RefusalCode,
 };
+use sallyport_relay_core::commit::Arrival;
 use tokio::sync::mpsc;
 
 use crate::{metrics::InFlight, node::Node};
@@ -35,6 +36,21 @@ pub(crate) struct Pulled {
     pub(crate) redelivered: bool,
     /// What it is.
     pub(crate) content: Content,
+}
+
+impl Pulled {
+    /// As the committer sees it; none for what is refused.
+    pub(crate) fn arrival(&self) -> Option<Arrival<'_>> {
+        let Content::Event(event) = &self.content else { return None };
+        Some(Arrival {
+            from: &self.from,
+            digest: self.digest,
+            t4_stored: self.t4_stored,
+            sequence: self.sequence,
+            redelivered: self.redelivered,
+            event,
+        })
+    }
 }
 
 /// What a pulled message turned out to be.

@@ -8,7 +8,7 @@ mod mask;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use sallyport_proto::{
@@ -16,6 +16,7 @@ use sallyport_proto::{
     event::ReleaseHead,
     ids::SubscriberId,
     provenance::TrafficClass,
+    registry::Registry,
     routed::Recipient,
     vocabulary::{Priority, Purpose, RoutedVerdict},
 };
@@ -25,6 +26,23 @@ pub use index::Index;
 /// When RECEIVED is due from somebody who is told only because the predecessor was, and has no subscription left whose
 /// terms could be taken: the machine deadline of a registry that names none.
 pub const CORRECTION_RECEIVED_WITHIN_S: u32 = 30;
+
+/// A registry with its routing index: one thing, so that a route names the version it was made by.
+#[derive(Debug, Clone)]
+pub struct Routing {
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// Its index.
+    pub index: Index,
+}
+
+impl Routing {
+    /// Indexes a registry.
+    pub fn new(registry: Arc<Registry>, now: Timestamp) -> Self {
+        let index = Index::build(&registry, now);
+        Self { registry, index }
+    }
+}
 
 /// Who is told of one event, and who holds a disclosure and is not told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

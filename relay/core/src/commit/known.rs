@@ -6,25 +6,22 @@ use std::{
     sync::Arc,
 };
 
-use async_nats::jetstream;
 use sallyport_proto::{
     answer::AcceptedEvent,
-    ids::{EventId, Jurisdiction, Ori, SubscriberId},
-    registry::Registry,
+    ids::{EventId, Ori, SubscriberId},
     routed::Routed,
-    subject,
 };
 
 /// Remembered events: a burst's worth of redeliveries and predecessors, about 300 bytes each.
 const REMEMBERED_MAX: usize = 20_000;
 
 /// One committed event, as its `routed` record has it.
-#[derive(Debug)]
-pub(crate) struct Accepted {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
     /// For the Acceptance.
-    pub(crate) event: AcceptedEvent,
+    pub event: AcceptedEvent,
     /// Whom it was addressed to: corrections follow the told.
-    pub(crate) told: BTreeSet<SubscriberId>,
+    pub told: BTreeSet<SubscriberId>,
 }
 
 impl From<Routed> for Accepted {
@@ -47,20 +44,23 @@ impl From<Routed> for Accepted {
 }
 
 /// An event counts only together with its facility.
-pub(super) type Key = (Ori, EventId);
+pub type Key = (Ori, EventId);
 
-#[derive(Default)]
-pub(super) struct Known {
+/// Events that this node knows to be committed.
+#[derive(Debug, Default)]
+pub struct Known {
     events: HashMap<Key, Arc<Accepted>>,
     order: VecDeque<Key>,
 }
 
 impl Known {
-    pub(super) fn find(&self, key: &Key) -> Option<Arc<Accepted>> {
+    /// What is remembered of it.
+    pub fn find(&self, key: &Key) -> Option<Arc<Accepted>> {
         self.events.get(key).cloned()
     }
 
-    pub(super) fn remember(&mut self, key: Key, accepted: Arc<Accepted>) {
+    /// Remembers it, and forgets the oldest beyond the bound.
+    pub fn remember(&mut self, key: Key, accepted: Arc<Accepted>) {
         if self.events.insert(key.clone(), accepted).is_none() {
             self.order.push_back(key);
         }
@@ -69,32 +69,5 @@ impl Known {
                 self.events.remove(&oldest);
             }
         }
-    }
-}
-
-/// Why the leader could not be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read the routed record: {0}")]
-pub(super) struct ReadError(String);
-
-/// The `routed` record at the stream's leader, if there is one (`STREAM.MSG.GET`; a direct get may miss fresh ones).
-pub(super) async fn read(
-    js: &jetstream::Context,
-    registry: &Registry,
-    st: &Jurisdiction,
-    (ori, event): &Key,
-) -> Result<Option<Accepted>, ReadError> {
-    use jetstream::stream::LastRawMessageErrorKind as Kind;
-    let stream = js.get_stream_no_info(subject::DELIVER).await.map_err(|e| ReadError(e.to_string()))?;
-    let subject = subject::hub_routed(st, ori, event);
-    let message = match stream.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => message,
-        Err(error) if error.kind() == Kind::NoMessageFound => return Ok(None),
-        Err(error) => return Err(ReadError(sallyport_link::publish::chain(&error))),
-    };
-    match Routed::open(&message.payload, registry.relay_keys()) {
-        Ok(routed) => Ok(Some(routed.into())),
-        // Only relays may write there. An unreadable record still means: routed. Saying otherwise would tell twice.
-        Err(error) => Err(ReadError(format!("{subject} holds a record that does not verify: {error}"))),
     }
 }

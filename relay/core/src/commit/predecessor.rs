@@ -2,18 +2,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
-use sallyport_link::clock;
-use sallyport_proto::ids::SubscriberId;
+use jiff::{SignedDuration, Timestamp};
+use sallyport_proto::{ids::SubscriberId, time::Moment};
 
 use super::known::Accepted;
-use crate::intake::Pulled;
 
 /// A predecessor that is not routed yet is waited for, by redelivery, this long in all; then the event is routed all the
 /// same and says so.
-const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
+pub const WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// Between looks.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of the revision before.
 pub(super) enum Predecessor {
@@ -35,6 +33,6 @@ impl Predecessor {
 }
 
 /// Whether an event has waited for its predecessor for long enough, counted from when the broker stored it.
-pub(super) fn waited_enough(pulled: &Pulled) -> bool {
-    clock::now().duration_since(pulled.t4_stored.at) > WAIT_MAX
+pub(super) fn waited_enough(t4_stored: &Moment, now: Timestamp) -> bool {
+    now.duration_since(t4_stored.at) > WAIT_MAX
 }
