@@ -22,6 +22,8 @@ const PARKED_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// A flood of one facility is refused before it fills the stream for the others.
 const INGEST_MESSAGES_PER_FACILITY: i64 = 500_000;
+/// The same for one subscriber and kind of receipt: 5,000 a day for as long as RECEIPTS keeps them, and some.
+const RECEIPTS_MESSAGES_PER_SUBJECT: i64 = 500_000;
 /// Heartbeats: enough to see a gap, no history.
 const HEARTBEATS_PER_FACILITY: i64 = 10;
 /// One durable per subscriber; the server's default of 1,000 is too few.
@@ -84,7 +86,12 @@ pub(super) fn wanted(registry: &Registry, provision: &Provision, report: &mut Re
             allow_atomic_publish: true,
             ..base(subject::DELIVER, &["hub.v1.deliver.>", "hub.v1.routed.>"], DELIVER_PERCENT)
         },
-        base(subject::RECEIPTS, &["hub.v1.receipt.>"], RECEIPTS_PERCENT),
+        Config {
+            max_message_size: limits::RECEIPT_MESSAGE_BYTES_MAX as i32,
+            max_messages_per_subject: RECEIPTS_MESSAGES_PER_SUBJECT,
+            discard_new_per_subject: true,
+            ..base(subject::RECEIPTS, &["hub.v1.receipt.>"], RECEIPTS_PERCENT)
+        },
         base(subject::ANSWERS, &["hub.v1.answer.>"], ANSWERS_PERCENT),
         base(subject::REQUESTS, &["hub.v1.request.>"], EACH_OTHER_PERCENT),
         base(subject::CONTROL, &["hub.v1.control.>"], EACH_OTHER_PERCENT),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sallyport_link::{clock, exit};
 use sallyport_proto::{
     ids::{Ori, OutcomeId},
-    limits::TEXT_BYTES_MAX,
+    limits::{BY_WHOM_BYTES_MAX, CONTACT_BYTES_MAX, TEXT_BYTES_MAX},
     outcome::{AboutNotice, Outcome},
     receipt::Response,
     subject::{self, ReceiptKind},
@@ -189,6 +189,7 @@ fn response(answer: Answer, now: Timestamp) -> Result<Option<Response>, Failure>
     Ok(Some(match answer {
         Answer::Seen => return Ok(None),
         Answer::WillTakeCustody { eta, contact } => {
+            fits("--contact", contact.as_deref().unwrap_or_default(), CONTACT_BYTES_MAX)?;
             Response { eta: at(&eta)?, contact, ..plain(ResponseKind::WillTakeCustody) }
         }
         Answer::WillAnswerBy { time } => {
@@ -233,12 +234,15 @@ fn check_words(words: &Words) -> Result<(), Failure> {
     if words.by.trim().is_empty() {
         return Err(usage("--by must not be empty"));
     }
-    match &words.text {
-        Some(text) if text.len() > TEXT_BYTES_MAX => {
-            Err(usage(format!("--text has {} bytes, at most {TEXT_BYTES_MAX} are permitted", text.len())))
-        }
-        _ => Ok(()),
+    fits("--by", &words.by, BY_WHOM_BYTES_MAX)?;
+    fits("--text", words.text.as_deref().unwrap_or_default(), TEXT_BYTES_MAX)
+}
+
+fn fits(key: &str, text: &str, max: usize) -> Result<(), Failure> {
+    if text.len() <= max {
+        return Ok(());
     }
+    Err(usage(format!("{key} has {} bytes, at most {max} are permitted", text.len())))
 }
 
 fn usage(text: impl Into<String>) -> Failure {
