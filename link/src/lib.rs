@@ -9,6 +9,7 @@ pub mod exit;
 pub mod fault;
 pub mod publish;
 pub mod pull;
+pub mod registry_floor;
 pub mod settle;
 pub mod shutdown;
 pub mod tasks;

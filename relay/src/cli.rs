@@ -16,6 +16,7 @@ use sallyport_proto::{
 use sallyport_relay::{
     config::Config,
     keys,
+    lock::LockError,
     provision::{self, Report},
     service,
 };
@@ -130,6 +131,10 @@ async fn run(command: Command) -> u8 {
                 Ok(true) => exit::OK,
                 Ok(false) => exit::FAILED,
                 Err(error @ service::StartError::Unsafe(_)) => shout(exit::UNSAFE, &error),
+                Err(service::StartError::Lock(error @ LockError::Taken { .. })) => shout(exit::BUSY, &error),
+                Err(service::StartError::Registry(error)) if error.is_of_registry() => {
+                    shout(exit::CONFIG, &error)
+                }
                 Err(error) => shout(exit::UNAVAILABLE, &error),
             },
             Err(problems) => refuse(&problems),

@@ -11,6 +11,7 @@ pub mod http;
 mod intake;
 pub mod keys;
 pub mod lag;
+pub mod lock;
 pub mod metrics;
 pub mod node;
 mod parked;

@@ -185,6 +185,7 @@ async fn run_agent(config: Config) -> u8 {
         Ok(true) => exit::OK,
         Ok(false) => exit::FAILED,
         Err(error @ StartError::Store(StoreError::Lock(LockError::Taken { .. }))) => fail(exit::BUSY, &error),
+        Err(StartError::Registry(error)) if error.is_of_registry() => fail(exit::CONFIG, &error),
         Err(error) => fail(exit::UNAVAILABLE, &error),
     }
 }

@@ -69,8 +69,9 @@ mod tests {
         assert_eq!(taken, OF_ONE_MAX);
         assert!(later.waits(&agency(1), 20_000, 1, now));
         assert!(later.waits(&agency(0), 0, 2, now), "one that waits keeps its place");
-        let of_all = (0..100).flat_map(|a| (0..100).map(move |n| (a, n)));
-        of_all.for_each(|(a, n)| drop(later.waits(&agency(a), n, 1, now)));
+        for (a, n) in (0..100).flat_map(|a| (0..100).map(move |n| (a, n))) {
+            later.waits(&agency(a), n, 1, now);
+        }
         assert_eq!(later.given_back.len(), OF_ALL_MAX);
         assert!(later.waits(&agency(200), 1, 1, now + FORGOTTEN_AFTER), "other nodes took theirs");
     }

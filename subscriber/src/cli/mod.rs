@@ -107,7 +107,10 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => error.into(),
-            StartError::Log(_) | StartError::Connect(_) => Self::new(exit::UNAVAILABLE, chain(&error)),
+            StartError::Registry(error) if error.is_of_registry() => Self::new(exit::CONFIG, chain(&error)),
+            StartError::Registry(_) | StartError::Log(_) | StartError::Connect(_) => {
+                Self::new(exit::UNAVAILABLE, chain(&error))
+            }
         }
     }
 }
