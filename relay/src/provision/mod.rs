@@ -2,11 +2,12 @@
 //! reports what differs, and never destroys. Everything else only binds (invariant 10).
 
 pub mod accounts;
+mod drift;
 mod durables;
 pub mod safety;
 mod streams;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use async_nats::jetstream;
 use sallyport_link::{
@@ -149,11 +150,18 @@ async fn apply(
     config: &Config,
     report: &mut Report,
 ) -> Result<(), Error> {
+    let mut names = Vec::new();
     for stream in streams::wanted(registry, &config.provision, report) {
+        names.push(stream.name.clone());
         streams::reconcile(js, stream, report).await?;
     }
+    let mut places = BTreeSet::new();
     for durable in durables::wanted(registry, config.provision.replicas) {
+        places.insert(durable.place());
         durables::reconcile(js, durable, report).await?;
+    }
+    for stream in &names {
+        durables::strangers(js, registry, stream, &places, report).await?;
     }
     Ok(())
 }
