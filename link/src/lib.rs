@@ -10,6 +10,8 @@ pub mod fault;
 pub mod publish;
 pub mod pull;
 pub mod registry_floor;
+pub mod say;
+pub mod seldom;
 pub mod settle;
 pub mod shutdown;
 pub mod tasks;

@@ -202,15 +202,13 @@ async fn with<F: Future<Output = u8>>(path: &Path, run: impl FnOnce(Config) -> F
 }
 
 /// The command's own result.
-#[allow(clippy::print_stdout)]
 fn say(text: &str) {
-    println!("{}", text.trim_end());
+    sallyport_link::say::say(text.trim_end());
 }
 
 /// What went wrong, to whoever typed the command.
-#[allow(clippy::print_stderr)]
 fn complain(text: &str) {
-    eprintln!("{}", text.trim_end());
+    sallyport_link::say::complain(text.trim_end());
 }
 
 fn fail(code: u8, error: &(dyn std::error::Error + 'static)) -> u8 {

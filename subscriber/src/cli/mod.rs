@@ -9,7 +9,13 @@ mod show;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use sallyport_link::{config::ConfigProblems, exit, publish::chain, shutdown, telemetry};
+use sallyport_link::{
+    config::ConfigProblems,
+    exit,
+    publish::chain,
+    say::{complain, say as print},
+    shutdown, telemetry,
+};
 use serde_json::json;
 
 use crate::{
@@ -160,12 +166,12 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
         Command::List { limit, custody } => {
             let rows = Store::open(&config.store_dir, &config.me)?.list(limit, custody.as_deref())?;
-            say(&show::list(&rows, json));
+            print(&show::list(&rows, json));
         }
         Command::Show { notice } => {
             let detail = Store::open(&config.store_dir, &config.me)?.detail(&notice)?;
             let detail = detail.ok_or_else(|| say::unknown(&notice))?;
-            say(&show::detail(&detail, &config.registry, json)?);
+            print(&show::detail(&detail, &config.registry, json)?);
         }
     }
     Ok(exit::OK)
@@ -175,12 +181,12 @@ fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
     let problems = Config::read(file).err().map(|problems| problems.to_string());
     if json {
         let lines: Vec<&str> = problems.iter().flat_map(|problems| problems.lines()).collect();
-        say(&json!({ "config": file, "problems": lines }).to_string());
+        print(&json!({ "config": file, "problems": lines }).to_string());
         return Ok(if lines.is_empty() { exit::OK } else { exit::CONFIG });
     }
     match problems {
         None => {
-            say(&format!("{}: no problem found", file.display()));
+            print(&format!("{}: no problem found", file.display()));
             Ok(exit::OK)
         }
         Some(problems) => Err(Failure::new(exit::CONFIG, problems)),
@@ -189,28 +195,18 @@ fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
 
 fn report(delivered: &deliver::Delivered, json: bool) {
     if json {
-        say(&serde_json::to_string(delivered).unwrap_or_default());
+        print(&serde_json::to_string(delivered).unwrap_or_default());
     } else {
         let how = if delivered.published {
             "published"
         } else {
             "stored; it is published as soon as the broker can be reached"
         };
-        say(&format!("{}: {} {how}", delivered.notice_id, delivered.word));
+        print(&format!("{}: {} {how}", delivered.notice_id, delivered.word));
     }
 }
 
 fn fail(failure: &Failure) -> ExitCode {
     complain(&failure.text);
     failure.code.into()
-}
-
-#[allow(clippy::print_stdout)]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[allow(clippy::print_stderr)]
-fn complain(text: &str) {
-    eprintln!("{text}");
 }
