@@ -7,6 +7,7 @@ pub mod config;
 pub mod connect;
 pub mod exit;
 pub mod fault;
+pub mod guard;
 pub mod publish;
 pub mod pull;
 pub mod registry_floor;
