@@ -308,7 +308,8 @@ mod tests {
         let longest = "x".repeat(limits::TOKEN_BYTES_MAX);
         let (ori, subscriber): (Ori, SubscriberId) = ("zz0010000".parse().unwrap(), longest.parse().unwrap());
         let at = "9999-12-30T21:59:59.999999999Z".parse().unwrap();
-        let moment = Some(Moment { at, clock: SourceClock::Person, uncertainty_s: u32::MAX });
+        let published = Moment { at, clock: SourceClock::Person, uncertainty_s: u32::MAX };
+        let moment = Some(published);
         let event: EventId = "0192a3b4-c5d6-7e7f-8a9b-0c1d2e3f4a5b".parse().unwrap();
         let notice = ReceiptFor {
             notice_id: NoticeId::new(&ori, &event, &subscriber),
@@ -338,7 +339,7 @@ mod tests {
             staged: moment,
             t7_seen: moment,
             t8_answered: moment,
-            published: moment.unwrap(),
+            published,
             agreement: Some(AgreementId { id: longest.parse().unwrap(), version: u32::MAX }),
         }
     }

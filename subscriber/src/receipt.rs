@@ -186,7 +186,11 @@ impl Maker {
 
 /// A receipt with a longer text would be refused: its end says least.
 fn bounded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(limits::REFUSAL_TEXT_BYTES_MAX));
+    let mut end = text.len().min(limits::REFUSAL_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
     text
 }
 
