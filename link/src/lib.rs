@@ -8,6 +8,7 @@ pub mod connect;
 pub mod exit;
 pub mod fault;
 pub mod guard;
+pub mod private;
 pub mod publish;
 pub mod pull;
 pub mod registry_floor;

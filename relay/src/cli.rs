@@ -10,7 +10,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use sallyport_link::{
     config::ConfigProblems,
-    exit,
+    exit, private,
     say::{complain, say},
     telemetry,
 };
@@ -108,6 +108,7 @@ enum Command {
 
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
+    private::files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -119,6 +119,7 @@ enum MappingCommand {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    sallyport_link::private::files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

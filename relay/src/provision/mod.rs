@@ -13,6 +13,7 @@ use async_nats::jetstream;
 use sallyport_link::{
     config::{self, ConfigProblems},
     connect::{self, LinkCounters, Login},
+    private,
 };
 use sallyport_proto::registry::Registry;
 use serde::Serialize;
@@ -94,7 +95,10 @@ pub fn render_server_config(config: &Config, report: &mut Report) -> Result<(), 
     let text = accounts::render(&config.registry, &config.provision);
     let name = file.display().to_string();
     let write = |path: &Path, text: &str| {
-        std::fs::write(path, text).map_err(|source| Error::Write { file: path.display().to_string(), source })
+        // Public keys only; the server may run as another user.
+        std::fs::write(path, text)
+            .and_then(|()| private::share(path))
+            .map_err(|source| Error::Write { file: path.display().to_string(), source })
     };
     match std::fs::read_to_string(file) {
         Ok(old) if old == text => report.unchanged.push(name),
