@@ -11,7 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use sallyport_link::{
     config::ConfigProblems,
-    exit,
+    exit, private,
     publish::chain,
     say::{complain, say as print},
     shutdown, telemetry,
@@ -71,6 +71,15 @@ enum Command {
         #[arg(long)]
         custody: Option<String>,
     },
+    /// Hand over again what the application did not take and what was given up (staging-failed in `list`).
+    HandOver {
+        /// The notice id, or the id of its event.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        notice: Option<String>,
+        /// Every notice that was given up.
+        #[arg(long)]
+        all: bool,
+    },
     /// Show one notice whole, with what was said about it. Prints person data.
     Show {
         /// The notice id, or the id of its event.
@@ -123,6 +132,7 @@ impl From<StartError> for Failure {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    private::files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -168,6 +178,7 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
             let rows = Store::open(&config.store_dir, &config.me)?.list(limit, custody.as_deref())?;
             print(&show::list(&rows, json));
         }
+        Command::HandOver { notice, all: _ } => hand_over(&config, notice.as_deref(), json)?,
         Command::Show { notice } => {
             let detail = Store::open(&config.store_dir, &config.me)?.detail(&notice)?;
             let detail = detail.ok_or_else(|| say::unknown(&notice))?;
@@ -175,6 +186,21 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
     }
     Ok(exit::OK)
+}
+
+/// The running bridge sees within seconds what was put back; otherwise the next run does.
+fn hand_over(config: &Config, notice: Option<&str>, json: bool) -> Result<(), Failure> {
+    let put_back = Store::open(&config.store_dir, &config.me)?.put_back(notice)?;
+    if let (Some(notice), true) = (notice, put_back.is_empty()) {
+        return Err(Failure::new(exit::DATA, format!("{notice}: no such notice was given up")));
+    }
+    if json {
+        print(&json!({ "put_back": put_back }).to_string());
+    } else {
+        put_back.iter().for_each(|id| print(&format!("{id}: handed over again")));
+        print(&format!("{} put back before the hand-over", put_back.len()));
+    }
+    Ok(())
 }
 
 fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
