@@ -8,6 +8,7 @@ mod parts;
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use async_nats::jetstream;
+use prost::Message as _;
 use sallyport_link::{clock, fault, publish::PublishError, pull::Source, settle};
 use sallyport_proto::{
     answer::{Body, RelayedReceipt},
@@ -16,7 +17,7 @@ use sallyport_proto::{
     limits,
     receipt::{Receipt, ReceiptError},
     registry::Registry,
-    subject,
+    subject, wire,
 };
 use tokio::time::Instant;
 
@@ -32,6 +33,8 @@ enum NotForwarded {
     TooLarge { bytes: usize },
     #[error("{0}")]
     Receipt(#[from] ReceiptError),
+    #[error("signed with the key of another party")]
+    OthersKey,
     #[error("states receipts of {claimed} on the subject of {subject}")]
     OtherSubscriber { claimed: SubscriberId, subject: SubscriberId },
     #[error("subscriber {0} is not in the registry")]
@@ -46,7 +49,7 @@ impl NotForwarded {
         match self {
             Self::UnknownSubscriber(_) | Self::UnknownFacility(_) => true,
             Self::Receipt(error) => matches!(error, ReceiptError::Open(OpenError::UnknownKey)),
-            Self::Subject | Self::TooLarge { .. } | Self::OtherSubscriber { .. } => false,
+            Self::Subject | Self::TooLarge { .. } | Self::OthersKey | Self::OtherSubscriber { .. } => false,
         }
     }
 }
@@ -139,6 +142,17 @@ async fn pass_on(node: &Node, to: &(Jurisdiction, Ori), receipts: Vec<Passable>)
     }
 }
 
+fn names_a_listed_key(envelope: &[u8], registry: &Registry) -> bool {
+    let Ok(envelope) = wire::Envelope::decode(envelope) else { return false };
+    let listed = |keyid: &str| {
+        let subscribers = registry.subscribers.values().map(|subscriber| &subscriber.signing_key);
+        let facilities = registry.facilities.values().map(|facility| &facility.signing_key);
+        let mut keys = subscribers.chain(facilities).chain(registry.relay_keys());
+        keys.any(|key| key.as_str() == keyid)
+    };
+    envelope.signatures.iter().any(|signature| listed(&signature.keyid))
+}
+
 type Forwarded = ((Jurisdiction, Ori), SubscriberId, RelayedReceipt);
 
 fn relayed(message: &jetstream::Message, registry: &Registry) -> Result<Option<Forwarded>, NotForwarded> {
@@ -152,7 +166,14 @@ fn relayed(message: &jetstream::Message, registry: &Registry) -> Result<Option<F
     }
     let subscriber =
         registry.subscribers.get(&from).ok_or_else(|| NotForwarded::UnknownSubscriber(from.clone()))?;
-    let receipt = Receipt::open(&message.payload, &subscriber.signing_key)?;
+    let receipt = Receipt::open(&message.payload, &subscriber.signing_key).map_err(|error| {
+        let unknown = matches!(error, ReceiptError::Open(OpenError::UnknownKey));
+        // A key that somebody has is no new key of the one who sent it: no registry will ever say otherwise.
+        if unknown && names_a_listed_key(&message.payload, registry) {
+            return NotForwarded::OthersKey;
+        }
+        NotForwarded::Receipt(error)
+    })?;
     if receipt.subscriber != from {
         return Err(NotForwarded::OtherSubscriber { claimed: receipt.subscriber, subject: from });
     }
@@ -168,3 +189,6 @@ fn relayed(message: &jetstream::Message, registry: &Registry) -> Result<Option<F
     let to = (facility.jurisdiction.clone(), facility.ori.clone());
     Ok(Some((to, from, RelayedReceipt { receipt: payload, stored, receipts_sequence })))
 }
+
+#[cfg(test)]
+mod tests;
