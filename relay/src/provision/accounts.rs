@@ -113,6 +113,8 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
             "$JS.API.CONSUMER.CREATE.>",
             "$JS.API.CONSUMER.DURABLE.CREATE.>",
             "$JS.API.CONSUMER.INFO.>",
+            // To find consumers that nobody here made.
+            "$JS.API.CONSUMER.NAMES.*",
         ]),
     ]
     .concat();

@@ -165,7 +165,13 @@ async fn apply(
         durables::reconcile(js, durable, report).await?;
     }
     for stream in &names {
-        durables::strangers(js, registry, stream, &places, report).await?;
+        if let Err(error) = durables::strangers(js, registry, stream, &places, report).await {
+            // A server that runs on a configuration of before does not permit it.
+            report.warnings.push(format!(
+                "{error}; is the rendered configuration loaded? Nobody else's consumers were looked for"
+            ));
+            break;
+        }
     }
     Ok(())
 }
