@@ -129,12 +129,18 @@ mod tests {
 
     /// A registry as far as it matters here.
     fn registry(version: u64, content: &str) -> Registry {
-        let text = include_str!("../../deploy/examples/registry.toml");
-        let text = text.lines().map(|line| match line.starts_with("version = ") {
-            true => format!("version = {version} # {content}\n"),
-            false => format!("{line}\n"),
-        });
-        Registry::parse(&text.collect::<String>()).unwrap()
+        let key = |kind, n| nkeys::KeyPair::new_from_raw(kind, [n; 32]).unwrap().public_key();
+        let (user, service) = (nkeys::KeyPairType::User, nkeys::KeyPairType::Service);
+        let text = format!(
+            "instance = 'zz-test'\nversion = {version} # {content}\nissued = '2026-11-21T00:00:00Z'\n\
+             [operator]\nprovision_key = '{}'\nmonitor_key = '{}'\n\
+             [[relay]]\nnode = 'a'\nsigning_key = '{}'\nconnect_key = '{}'\n",
+            key(user.clone(), 1),
+            key(user.clone(), 2),
+            key(service, 3),
+            key(user, 4),
+        );
+        Registry::parse(&text).unwrap()
     }
 
     #[test]
