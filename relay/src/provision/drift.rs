@@ -1,5 +1,5 @@
-//! Compares the whole configuration of a stream or durable with what it should be, as the server states it: also what our
-//! client library does not know. What a difference means: `streams`, `durables`.
+//! Compares the whole configuration of a stream or durable with what it should be; of a stream as the server states it,
+//! also what our client library does not know. What a difference means: `streams`, `durables`.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -21,7 +21,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The configuration in the server's own answer to `INFO`.
+/// A stream's configuration in the server's own answer to `STREAM.INFO`.
 pub(super) async fn raw(js: &jetstream::Context, info: &str) -> Result<Value, String> {
     use jetstream::response::Response;
     match js.request::<_, _, Response<Value>>(info.to_owned(), &()).await {

@@ -74,8 +74,8 @@ pub(super) async fn reconcile(
     let label = format!("durable {name} on {stream}");
     let failed = |reason: String| Error::JetStream { what: label.clone(), reason };
     match js.get_consumer_from_stream::<Config, _, _>(&name, stream).await {
-        Ok(_) => {
-            let is = drift::raw(js, &format!("CONSUMER.INFO.{stream}.{name}")).await.map_err(failed)?;
+        Ok(consumer) => {
+            let is = serde_json::to_value(&consumer.cached_info().config).unwrap_or_default();
             compare(&label, &is, config, report);
         }
         Err(error) if is_not_found(&error) => {

@@ -125,7 +125,10 @@ async fn receipts_that_are_together_larger_than_a_message_keep_no_other_agencys_
     // Less than 64 of the longest receipts together: a server takes a megabyte unless told otherwise.
     const SMALL: &str = "max_payload: 200000\n";
     const FLOOD: usize = 64;
-    let mut world = World::provisioned_with(|_| {}, |text| format!("{SMALL}{text}")).await.unwrap();
+    let all_ask = |instance: &mut sallyport_ground::Instance| {
+        instance.subscribers.iter_mut().for_each(|s| s.requests_only = false);
+    };
+    let mut world = World::provisioned_with(all_ask, |text| format!("{SMALL}{text}")).await.unwrap();
     let mut jail = world.jail(A).await.unwrap();
     let event = jail.event(&[OFFICE, "demo-civil"]).unwrap();
     world.start_relay("a").unwrap();
