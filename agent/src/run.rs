@@ -137,6 +137,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         let folder = DropFolder {
             dir: dir.clone(),
             rescan: config.intake.rescan,
+            quiet: config.intake.quiet,
             intake: intake.clone(),
             shutdown: shutdown.clone(),
         };

@@ -67,6 +67,7 @@ pub(super) struct Intake {
     pub(super) mapping: Option<PathBuf>,
     pub(super) drop_dir: Option<PathBuf>,
     pub(super) rescan_s: Option<Spanned<u32>>,
+    pub(super) drop_quiet_s: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]

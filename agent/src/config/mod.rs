@@ -86,6 +86,8 @@ pub struct Intake {
     pub drop_dir: Option<PathBuf>,
     /// The folder is looked through at least so often: a network share tells nobody of new files.
     pub rescan: Duration,
+    /// A file that was not renamed into the folder is whole when it has not changed for so long.
+    pub quiet: Duration,
 }
 
 /// Reads a configuration and everything it names.

@@ -34,7 +34,7 @@ use tokio::sync::{oneshot, watch};
 pub use answers::{Applied, Position, apply_acceptance, apply_refusal, keep_answer, set_position};
 pub use caller::{Known, known_caller_key, remember_caller_key};
 pub use custody::{
-    Withheld, clear_withheld, load_memory, newest_reading, note_reading, note_withheld, save_memory,
+    LastReading, clear_withheld, last_reading, load_memory, note_reading, note_withheld, save_memory,
 };
 pub use error::StoreError;
 pub use facility::{NextNumber, next_number, start_epoch, take_number};
