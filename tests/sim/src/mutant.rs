@@ -1,0 +1,33 @@
+//! Deliberate defects of the simulated shells: tests of the tests. Each must be found within a few seeds.
+
+/// One defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// The agent closes a row when the broker has acked it.
+    RetireOnPubAck,
+    /// A node settles what it pulled before it is committed.
+    SettleBeforeCommit,
+    /// A node takes a refused or unanswered batch for another node's success, without asking the leader.
+    AnswerWithoutLeaderRead,
+    /// `routed` records are written without an expected sequence.
+    NoExpectedSequence,
+    /// The fold passes receipts on to the jail instead of the durable that does it.
+    EffectInFold,
+    /// A subscriber settles what it pulled before it is stored and answered.
+    SettleBeforeStore,
+    /// A subscriber hands over what it did not keep in one transaction with its receipt.
+    HandOverBeforeStore,
+}
+
+impl Mutant {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::RetireOnPubAck,
+        Self::SettleBeforeCommit,
+        Self::AnswerWithoutLeaderRead,
+        Self::NoExpectedSequence,
+        Self::EffectInFold,
+        Self::SettleBeforeStore,
+        Self::HandOverBeforeStore,
+    ];
+}
