@@ -15,10 +15,13 @@ use sallyport_proto::{
 use super::{Node, answer};
 use crate::{
     broker::{Delivered, relay_durable},
+    exec::{S, Us},
     mutant::Mutant,
     process::Life,
 };
 
+/// What this node's registry cannot place comes again after this.
+const LATER_REGISTRY_WAIT: Us = 5 * S;
 /// Messages of one pull.
 const PULL_MAX: u64 = 64;
 
@@ -42,7 +45,8 @@ async fn one_batch(node: &Node, life: &Life, durable: &str, messages: Vec<Delive
                 receipts.push(receipt);
                 messages.push(message);
             }
-            None => life.ack(durable, &message).await,
+            // Another node may be ahead in the roll-out of a registry: it comes again.
+            None => life.nak(durable, &message, LATER_REGISTRY_WAIT).await,
         }
     }
     for (to, (receipts, messages)) in jails {
