@@ -62,14 +62,15 @@ fn one(seed: u64) -> ExitCode {
 
 fn show(summary: &Summary) {
     println!(
-        "{} seeds: {} events, {} notices, {} crashes, longest stall {:.1} s, lost {}, duplicates {}",
+        "{} seeds: {} events, {} notices, {} crashes, longest stall {:.1} s, lost {}, duplicates {}, refused with reason {}",
         summary.seeds,
         summary.events,
         summary.notices,
         summary.crashes,
         summary.longest_stall_s,
         summary.lost,
-        summary.duplicates
+        summary.duplicates,
+        summary.refused
     );
     for (kind, times) in &summary.faults_by_kind {
         println!("  {times:>8}  {kind}");

@@ -56,6 +56,8 @@ pub struct Summary {
     pub lost: u64,
     /// Notices that were handed over twice.
     pub duplicates: u64,
+    /// Events that were refused for good, for a reason that was there, and shown to a person.
+    pub refused: u64,
     /// Transitions and crash points that no seed went through.
     pub not_visited: Vec<String>,
     /// Seeds that failed.
@@ -81,6 +83,7 @@ impl Summary {
         self.longest_stall_s = self.longest_stall_s.max(outcome.longest_stall_s);
         self.lost += outcome.lost;
         self.duplicates += outcome.duplicates;
+        self.refused += outcome.refused;
         if !outcome.findings.is_empty() {
             self.failures.push(Failure { seed: outcome.seed, findings: outcome.findings.clone() });
         }

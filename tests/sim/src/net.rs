@@ -129,6 +129,13 @@ impl World {
         stored
     }
 
+    /// Somebody who is none of the programs stores a message.
+    pub(crate) fn store_by_another(self: &Rc<Self>, stream: &'static str, subject: &str, payload: &Bytes) {
+        if self.store(stream, subject, payload, None).is_err() {
+            self.note(|| format!("{stream} did not take {subject}"));
+        }
+    }
+
     fn was_stored(self: &Rc<Self>, stream: &'static str, sequence: u64) {
         let message = self.broker.borrow().stream(stream).at(sequence).cloned();
         let Some(message) = message else { return };

@@ -62,6 +62,8 @@ pub struct Outcome {
     pub lost: u64,
     /// Notices that were handed over twice.
     pub duplicates: u64,
+    /// Events that were refused for good, for a reason that was there, and shown to a person.
+    pub refused: u64,
     /// Of everything the broker stored, with its time: two runs of one seed agree in it.
     pub fingerprint: String,
     /// What happened, if it was asked for.
@@ -117,6 +119,7 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
         longest_stall_s: figures.longest_stall as f64 / S as f64,
         lost: figures.lost,
         duplicates: figures.duplicates,
+        refused: figures.refused,
         fingerprint: fingerprint(&world),
         trace: world.trace.as_ref().map(std::cell::RefCell::take).unwrap_or_default(),
         coverage,

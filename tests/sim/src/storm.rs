@@ -22,8 +22,10 @@ const CUT_MAX: Us = 60 * S;
 const SKEW_MAX: u64 = 2 * S;
 /// A jump, either way.
 const JUMP_MAX: u64 = 300 * S;
-/// A leap into the future. Under the 28 days after which a relay refuses what it takes for too old.
+/// A leap into the future. Under the 28 days after which a relay takes what is fresh for too old.
 const LEAP_MAX: u64 = 5 * 24 * 3_600 * S;
+/// A leap over them, of a node only.
+const LEAP_OF_WEEKS: Us = 40 * 24 * 3_600 * S;
 /// Streams that a program may find without a leader, or full.
 const STREAMS: [&str; 4] = [subject::INGEST, subject::DELIVER, subject::RECEIPTS, subject::ANSWERS];
 
@@ -147,9 +149,11 @@ fn change_clock(world: &Rc<World>, cast: &Cast) {
     let off = match chance.below(3) {
         0 => either_way(SKEW_MAX, &mut chance),
         1 => either_way(JUMP_MAX, &mut chance),
+        _ if process.name.starts_with("node") && chance.permille(300) => LEAP_OF_WEEKS as i64,
         _ => chance.below(LEAP_MAX) as i64,
     };
     drop(chance);
+    world.oddities.borrow_mut().a_node_leapt_weeks |= off == LEAP_OF_WEEKS as i64;
     world.note(|| format!("the clock of {} is off by {} s", process.name, off / S as i64));
     process.clock_off.set(off);
 }

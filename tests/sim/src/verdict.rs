@@ -16,7 +16,7 @@ use sallyport_proto::{
 use crate::{
     agency::Agency,
     exec::{S, Us},
-    jail::Jail,
+    jail::{Jail, Kept, Stated},
     node::Node,
     reference::{Saying, sayings, wished},
     world::World,
@@ -24,8 +24,8 @@ use crate::{
 
 /// In fine weather nothing takes longer.
 const FINE_WEATHER: Us = 5 * S;
-/// Unless it had to wait for a predecessor that never comes.
-const WITHOUT_PREDECESSOR: Us = 75 * S;
+/// Unless the custody has an event that is never routed: what follows it waits, and what follows that.
+const BEHIND_TOO_LARGE: Us = 75 * S;
 
 /// Who took part.
 pub(crate) struct Parties {
@@ -41,6 +41,8 @@ pub(crate) struct Figures {
     pub(crate) notices: u64,
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
+    /// Events that were refused for good and shown to a person.
+    pub(crate) refused: u64,
     pub(crate) longest_stall: Us,
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
     let mut explained: BTreeSet<(&str, &str)> = BTreeSet::new();
     for jail in &parties.jails {
         told(world, jail, &logs, versions, &missing, &mut explained, &mut figures);
-        rows(world, jail);
+        rows(world, jail, &mut figures);
         figures.events += jail.store.borrow().rows.len() as u64;
     }
     for (subscriber, log) in &logs {
@@ -91,7 +93,7 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
         }
     }
     progress(world, parties, &logs);
-    stalls(world, parties, fine, &missing, &mut figures);
+    stalls(world, parties, fine, &mut figures);
     let rebuilt = crate::node::rebuilt(world);
     for node in &parties.nodes {
         if node.read_model.borrow().model != rebuilt {
@@ -172,7 +174,8 @@ fn told<'l>(
         let must_follow = followed
             && follows.is_some_and(|f| f.surely)
             && !stated[fact].events.iter().any(|event| missing.contains(event));
-        let must = !too_large && (wished_by_all || must_follow);
+        let refused = stated[fact].events.iter().any(|event| is_refused(jail, event));
+        let must = !too_large && !refused && (wished_by_all || must_follow);
         if must && got.is_empty() {
             figures.lost += 1;
             let booking = stated[fact].fact.booking();
@@ -184,18 +187,31 @@ fn told<'l>(
     }
 }
 
-/// Every row ends closed: accepted, or refused for a reason that the fact itself gives.
-fn rows(world: &World, jail: &Jail) {
+fn is_refused(jail: &Jail, event: &str) -> bool {
+    let store = jail.store.borrow();
+    let refused = |kept: &Kept| kept.row.event_id.as_str() == event && matches!(kept.row.status, Status::Refused(_));
+    store.rows.iter().any(refused)
+}
+
+/// Every row ends closed: accepted, or refused for a reason that was there.
+fn rows(world: &World, jail: &Jail, figures: &mut Figures) {
     let store = jail.store.borrow();
     let stated = jail.stated.borrow();
+    let oddities = world.oddities.borrow();
     for kept in &store.rows {
         let event = kept.row.event_id.to_string();
         let fact = stated.iter().find(|stated| stated.events.contains(&event));
-        let too_large = fact.is_some_and(|stated| stated.fact.too_large);
-        match kept.row.status {
-            Status::Refused(RefusalCode::TooLarge) if too_large => {}
-            Status::Refused(code) => world.found(format!("event {event} was refused: {code}")),
-            Status::Accepted | Status::Open { .. } => {}
+        let Status::Refused(code) = kept.row.status else { continue };
+        figures.refused += 1;
+        let reason = match code {
+            RefusalCode::TooLarge => fact.is_some_and(|stated| stated.fact.too_large),
+            // A node's clock that is weeks ahead takes everything for too old. Nothing is lost: a person is shown it.
+            RefusalCode::Expired => oddities.a_node_leapt_weeks,
+            RefusalCode::Conflict => oddities.twins.contains(&event),
+            _ => false,
+        };
+        if !reason {
+            world.found(format!("event {event} was refused: {code}"));
         }
     }
 }
@@ -204,6 +220,10 @@ fn rows(world: &World, jail: &Jail) {
 fn progress(world: &World, parties: &Parties, logs: &BTreeMap<&str, Vec<Line>>) {
     for line in logs.values().flatten() {
         let Ok(notice) = line.notice.parse::<NoticeId>() else { continue };
+        // Its own bytes were refused: a receipt for the twin's is not its.
+        if parties.jails.iter().any(|jail| is_refused(jail, &line.event)) {
+            continue;
+        }
         let known = parties.jails.iter().any(|jail| jail.store.borrow().received.contains(&notice));
         if !known {
             world.found(format!("the jail never heard that {notice} was received"));
@@ -211,21 +231,24 @@ fn progress(world: &World, parties: &Parties, logs: &BTreeMap<&str, Vec<Line>>) 
     }
 }
 
-fn stalls(world: &World, parties: &Parties, fine: bool, missing: &BTreeSet<String>, figures: &mut Figures) {
-    let stated: BTreeMap<String, Us> = parties
-        .jails
-        .iter()
-        .flat_map(|jail| jail.stated.borrow().clone())
-        .flat_map(|stated| stated.events.into_iter().map(move |event| (event, stated.at)))
-        .collect();
+fn stalls(world: &World, parties: &Parties, fine: bool, figures: &mut Figures) {
+    let mut stated: BTreeMap<String, (Us, Us)> = BTreeMap::new();
+    for jail in &parties.jails {
+        let all = jail.stated.borrow();
+        for one in all.iter() {
+            let custody = |other: &&Stated| other.fact.custody == one.fact.custody;
+            let behind = all.iter().filter(custody).any(|other| other.fact.too_large);
+            let limit = if behind { BEHIND_TOO_LARGE } else { FINE_WEATHER };
+            stated.extend(one.events.iter().map(|event| (event.clone(), (one.at, limit))));
+        }
+    }
     for agency in &parties.agencies {
         for (notice, at) in agency.handed_over.borrow().iter() {
             let Some(event) = notice.parse::<NoticeId>().ok().map(|id| id.event().to_string()) else { continue };
-            let Some(since) = stated.get(&event) else { continue };
+            let Some((since, limit)) = stated.get(&event) else { continue };
             let stall = at.saturating_sub(*since);
             figures.longest_stall = figures.longest_stall.max(stall);
-            let limit = if missing.contains(&event) { WITHOUT_PREDECESSOR } else { FINE_WEATHER };
-            if fine && stall > limit {
+            if fine && stall > *limit {
                 world.found(format!("{notice} took {} ms in fine weather", stall / 1_000));
             }
         }

@@ -25,6 +25,8 @@ pub(crate) struct Weather {
     pub(crate) batch_refused: u64,
     /// A live answer never reaches its jail.
     pub(crate) answer_lost: u64,
+    /// Somebody sends other bytes under an event's id: an agent on a copied disk.
+    pub(crate) twin: u64,
     /// A program dies at a named point.
     pub(crate) crash_at_point: u64,
     /// Timed faults of each kind, at most.
@@ -68,6 +70,7 @@ impl Weather {
             slow: some(400, 80),
             batch_refused: some(400, 200),
             answer_lost: some(500, 500),
+            twin: some(150, 150),
             crash_at_point: some(700, 12),
             timed: Timed {
                 kills: some(600, 12),
@@ -100,7 +103,7 @@ impl Weather {
         let timed = kills + leader_losses + full_streams + consumer_resets + forgotten_acks + streams_made_again
             + link_cuts + clock_changes;
         let chances = self.request_lost + self.reply_lost + self.ack_lost + self.delivery_lost + self.duplicated
-            + self.slow + self.batch_refused + self.answer_lost + self.crash_at_point;
+            + self.slow + self.batch_refused + self.answer_lost + self.twin + self.crash_at_point;
         timed + chances == 0 && !self.mixed_registries
     }
 }

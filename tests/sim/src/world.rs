@@ -33,6 +33,15 @@ pub(crate) struct Pull {
     pub(crate) batch: usize,
 }
 
+/// What happened that excuses a refusal.
+#[derive(Debug, Default)]
+pub(crate) struct Oddities {
+    /// Events of which other bytes were sent as well.
+    pub(crate) twins: BTreeSet<String>,
+    /// A node's clock was over the age at which events are refused.
+    pub(crate) a_node_leapt_weeks: bool,
+}
+
 /// One run's world.
 pub(crate) struct World {
     pub(crate) exec: Exec,
@@ -44,6 +53,7 @@ pub(crate) struct World {
     pub(crate) coverage: RefCell<Coverage>,
     pub(crate) faults: RefCell<BTreeMap<&'static str, u64>>,
     pub(crate) findings: RefCell<Vec<String>>,
+    pub(crate) oddities: RefCell<Oddities>,
     pub(crate) trace: Option<RefCell<Vec<String>>>,
     pub(crate) routings: BTreeMap<u64, Arc<Routing>>,
     pub(crate) pulls: RefCell<BTreeMap<String, VecDeque<Pull>>>,
@@ -71,6 +81,7 @@ impl World {
             coverage: RefCell::default(),
             faults: RefCell::default(),
             findings: RefCell::default(),
+            oddities: RefCell::default(),
             trace: trace.then(RefCell::default),
             routings: routings.into(),
             pulls: RefCell::default(),

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use jiff::Timestamp;
 use sallyport_agent_core::outbox::{Effect, Status};
 use sallyport_proto::{answer::AcceptedEvent, subject, time::Moment, vocabulary::SourceClock};
 
@@ -41,6 +42,12 @@ pub(super) async fn run(jail: Rc<Jail>, life: Life) {
 fn unsent_are_due(jail: &Jail, life: &Life) {
     let now = life.now();
     for kept in &mut jail.store.borrow_mut().rows {
+        // A closed row is never due, however late it is.
+        if kept.row.poll_deadline().is_none() {
+            let sent = kept.row.handle_deadline(Timestamp::MAX, 0.0);
+            let word = if sent.is_some() { "sent" } else { "nothing" };
+            life.world().coverage.borrow_mut().outbox(kept.row.status, "due", word);
+        }
         if kept.sent.is_some() && kept.acked.is_none_or(|acked| Some(acked) < kept.sent) {
             let stood = kept.row.status;
             kept.row.handle_unsent(now);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use sallyport_agent_core::{
     custody::{Custody, FloorKind, ReleaseFact, custody_key},
     disclose::{self, RegistryGrants},
@@ -10,16 +11,26 @@ use sallyport_agent_core::{
     revise::{self, Fresh},
 };
 use sallyport_proto::{
-    disclosure::Part,
+    disclosure::{Disclosure, Part},
     envelope::Digest,
-    event::seal_event,
+    event::{ReleaseHead, seal_event},
     ids::EventId,
     redact::Redacted,
+    subject,
     vocabulary::{Certainty, ReleaseState, SourceClock},
 };
 
-use super::{Jail, Record, store::Kept};
-use crate::{broker::DELIVER_BYTES_MAX, chance::Chance, process::Life, story::Fact};
+use super::{Jail, Kept, Record};
+use crate::{
+    broker::DELIVER_BYTES_MAX,
+    chance::Chance,
+    exec::{S, Us},
+    process::Life,
+    story::Fact,
+};
+
+/// A twin comes before the event itself or after it.
+const TWIN_LATER_MAX: Us = 2 * S;
 
 pub(super) async fn take(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> Vec<String> {
     let known = jail.store.borrow().taken.get(&number).cloned();
@@ -56,7 +67,7 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> Record {
         now,
     });
     let mut chance = life.world().chance.borrow_mut();
-    let mut rows = Vec::new();
+    let (mut rows, mut twins) = (Vec::new(), Vec::new());
     for draft in &drafts {
         let event_id = event_id(&mut chance, now.as_millisecond());
         let fresh = Fresh {
@@ -67,12 +78,29 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> Record {
             now,
         };
         let (head, disclosures) = revise::assemble(draft, fresh, &jail.context).expect("a salt for each");
+        twins.push((head.clone(), disclosures.clone()));
         let ingest = seal_event(&jail.signer, head, disclosures);
         let row = Row::new(event_id.clone(), Digest::of(&ingest), now);
         rows.push(Kept { row, ingest: ingest.into(), sent: None, acked: None });
         memory.record(draft, &event_id);
     }
+    drop(chance);
+    twins.into_iter().for_each(|(head, disclosures)| twin(jail, life, head, disclosures));
     Record::Taken { number, booking, memory, rows }
+}
+
+/// Other bytes under the same event id, as an agent on a copy of the disk would send them.
+fn twin(jail: &Jail, life: &Life, mut head: ReleaseHead, disclosures: Vec<Disclosure>) {
+    let world = &life.of.world;
+    if !world.strikes("twin of an event", |weather| weather.twin) {
+        return;
+    }
+    world.oddities.borrow_mut().twins.insert(head.event_id.to_string());
+    head.seq += 1_000;
+    let bytes = Bytes::from(seal_event(&jail.signer, head, disclosures));
+    let subject = subject::ingest_release(&jail.jurisdiction, &jail.ori);
+    let at = world.now() + world.chance.borrow_mut().below(TWIN_LATER_MAX);
+    world.later(at, move |world| world.store_by_another(subject::INGEST, &subject, &bytes));
 }
 
 fn custody(fact: &Fact, life: &Life) -> Custody {
