@@ -198,7 +198,7 @@ mod tests {
         let e = exec.clone();
         exec.at(45, move || e.kill(2));
         exec.run_until(1_000);
-        assert_eq!(*seen.borrow(), [(1, 10), (1, 20), (2, 20), (1, 30), (2, 40)]);
+        assert_eq!(*seen.borrow(), [(1, 10), (2, 20), (1, 20), (1, 30), (2, 40)]);
         assert_eq!(exec.now(), 1_000);
     }
 }

@@ -11,11 +11,11 @@ pub enum Mutant {
     AnswerWithoutLeaderRead,
     /// `routed` records are written without an expected sequence.
     NoExpectedSequence,
-    /// The fold passes receipts on to the jail instead of the durable that does it.
+    /// The fold passes receipts on to the jail as well, to be quicker than the durable that does it.
     EffectInFold,
     /// A subscriber settles what it pulled before it is stored and answered.
     SettleBeforeStore,
-    /// A subscriber hands over what it did not keep in one transaction with its receipt.
+    /// A subscriber hands over what came before it has looked whether it is stored.
     HandOverBeforeStore,
 }
 

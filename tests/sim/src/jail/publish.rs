@@ -64,7 +64,7 @@ fn fill(jail: &Rc<Jail>, life: &Life) -> Us {
     let room = IN_FLIGHT_MAX.saturating_sub(store.in_flight.len());
     let due: Vec<usize> = (0..store.rows.len())
         .filter(|n| !store.in_flight.contains(n))
-        .filter(|n| store.rows[*n].row.poll_deadline().is_some_and(|due| due <= now))
+        .filter(|n| store.rows[*n].row.is_due(now))
         .take(room)
         .collect();
     for n in due {

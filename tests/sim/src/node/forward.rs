@@ -16,7 +16,6 @@ use super::{Node, answer};
 use crate::{
     broker::{Delivered, relay_durable},
     exec::{S, Us},
-    mutant::Mutant,
     process::Life,
 };
 
@@ -50,10 +49,7 @@ async fn one_batch(node: &Node, life: &Life, durable: &str, messages: Vec<Delive
         }
     }
     for (to, (receipts, messages)) in jails {
-        // The defect: the fold does it.
-        if !life.world().is(Mutant::EffectInFold) {
-            answer::send(node, life, &to, Body::Progress(receipts)).await;
-        }
+        answer::send(node, life, &to, Body::Progress(receipts)).await;
         life.point("relay.forward.before-settle").await;
         for message in &messages {
             life.ack(durable, message).await;
