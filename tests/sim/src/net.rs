@@ -18,8 +18,6 @@ use crate::{
 
 /// A request without an answer fails after this.
 const TIMEOUT: Us = 5 * S;
-/// A pull request lives so long at the broker.
-const PULL_EXPIRES: Us = 30 * S;
 /// Silence for twice the heartbeat: the pull is lost.
 const PULL_LOST_AFTER: Us = 20 * S;
 const RETRY_DELAY: Us = 250 * MS;
@@ -83,6 +81,10 @@ impl World {
     }
 
     fn deliver(self: &Rc<Self>, durable: &str, pull: Pull, batch: Vec<Delivered>) {
+        self.note(|| {
+            let batch: Vec<_> = batch.iter().map(|m| (m.sequence, m.deliveries)).collect();
+            format!("{durable} is given {batch:?}{}", if pull.to.is_closed() { ", and is gone" } else { "" })
+        });
         for message in &batch {
             self.coverage.borrow_mut().came(message.came);
             if self.strikes("duplicated delivery", |weather| weather.duplicated) {
@@ -281,11 +283,12 @@ impl Life {
         self.request(act).await.flatten()
     }
 
-    /// What is there, at most `batch` messages, at least one.
+    /// What is there, at most `batch` messages, at least one. A pull does not expire here: the product's client renews
+    /// its own without a gap.
     pub(crate) async fn pull(&self, durable: &str, batch: usize) -> Vec<Delivered> {
         loop {
             let (to, delivered) = oneshot::channel();
-            let (name, until) = (durable.to_owned(), self.world().now() + PULL_EXPIRES);
+            let name = durable.to_owned();
             let asked = self.request(move |world| {
                 world.pulls.borrow_mut().entry(name.clone()).or_default().push_back(Pull { to, batch });
                 world.pump(&name);
@@ -293,11 +296,10 @@ impl Life {
             if asked.await.is_none() {
                 continue;
             }
-            let wait = self.world().exec.sleep(until.saturating_sub(self.world().now()));
-            match futures_util::future::select(delivered, wait).await {
-                futures_util::future::Either::Left((Ok(batch), _)) if !self.of.is_cut() => return batch,
-                futures_util::future::Either::Left(_) => self.sleep(PULL_LOST_AFTER).await,
-                futures_util::future::Either::Right(_) => {}
+            match delivered.await {
+                Ok(batch) if !self.of.is_cut() => return batch,
+                // It was lost on the way, which only its heartbeats tell.
+                Ok(_) | Err(_) => self.sleep(PULL_LOST_AFTER).await,
             }
         }
     }
@@ -345,6 +347,7 @@ impl Life {
 impl World {
     fn settled(self: &Rc<Self>, durable: &str, sequence: u64, deliveries: u32, how: Settling) {
         let settled = self.broker.borrow_mut().durable_mut(durable).ack(sequence, deliveries);
+        self.note(|| format!("{durable} settles {sequence}: {settled:?}"));
         let mut coverage = self.coverage.borrow_mut();
         coverage.settled(match settled {
             Settled::Late => Settling::Late,

@@ -37,8 +37,9 @@ pub(super) async fn take(jail: &Jail, life: &Life, number: usize, fact: &Fact) -
     let events = match known {
         Some(events) => events,
         None => {
-            let record = record(jail, life, number, fact);
+            let (record, sealed) = record(jail, life, number, fact);
             jail.write(life, record, Some("agent.intake.before-commit")).await;
+            sealed.into_iter().for_each(|event| twin(jail, life, event));
             jail.stored.notify_one();
             life.point("agent.intake.after-commit").await;
             jail.store.borrow().taken.get(&number).cloned().unwrap_or_default()
@@ -47,7 +48,9 @@ pub(super) async fn take(jail: &Jail, life: &Life, number: usize, fact: &Fact) -
     events.iter().map(ToString::to_string).collect()
 }
 
-fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> Record {
+type Sealed = (ReleaseHead, Vec<Disclosure>);
+
+fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> (Record, Vec<Sealed>) {
     let now = life.now();
     let booking = fact.booking();
     let key = custody_key(&jail.secret, &jail.ori, &booking);
@@ -67,7 +70,7 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> Record {
         now,
     });
     let mut chance = life.world().chance.borrow_mut();
-    let (mut rows, mut twins) = (Vec::new(), Vec::new());
+    let (mut rows, mut sealed) = (Vec::new(), Vec::new());
     for draft in &drafts {
         let event_id = event_id(&mut chance, now.as_millisecond());
         let fresh = Fresh {
@@ -78,19 +81,17 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> Record {
             now,
         };
         let (head, disclosures) = revise::assemble(draft, fresh, &jail.context).expect("a salt for each");
-        twins.push((head.clone(), disclosures.clone()));
+        sealed.push((head.clone(), disclosures.clone()));
         let ingest = seal_event(&jail.signer, head, disclosures);
         let row = Row::new(event_id.clone(), Digest::of(&ingest), now);
         rows.push(Kept { row, ingest: ingest.into(), sent: None, acked: None });
         memory.record(draft, &event_id);
     }
-    drop(chance);
-    twins.into_iter().for_each(|(head, disclosures)| twin(jail, life, head, disclosures));
-    Record::Taken { number, booking, memory, rows }
+    (Record::Taken { number, booking, memory, rows }, sealed)
 }
 
 /// Other bytes under the same event id, as an agent on a copy of the disk would send them.
-fn twin(jail: &Jail, life: &Life, mut head: ReleaseHead, disclosures: Vec<Disclosure>) {
+fn twin(jail: &Jail, life: &Life, (mut head, disclosures): Sealed) {
     let world = &life.of.world;
     if !world.strikes("twin of an event", |weather| weather.twin) {
         return;
