@@ -2,14 +2,7 @@
 //! a folder), so that its transactions and the repair of its log are what is tested; only pulling, publishing and
 //! settling are simulated. A crash drops the store between two calls; the log's last line may be torn.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    io::Write as _,
-    path::PathBuf,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeMap, io::Write as _, path::PathBuf, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use sallyport_proto::{ids::SubscriberId, registry::Registry, subject};
@@ -38,6 +31,9 @@ const PULL_MAX: u64 = 64;
 /// A subscriber's own subject of receipts, and where its account's import ends.
 const NOTIFY: &str = "notify.v1.receipt.";
 const HUB: &str = "hub.v1.receipt.";
+
+/// Where the last line of a log is torn.
+const TORN: &str = "subscriber.log.torn";
 
 /// What a running bridge holds open.
 struct Open {
@@ -184,16 +180,16 @@ impl Agency {
     /// Appends; a crash in the middle leaves a part of a line.
     async fn append(&self, life: &Life, lines: &[HandedOver]) -> u64 {
         let world = life.world();
-        world.coverage.borrow_mut().passed("subscriber.log.torn");
-        if world.strikes("torn line", |weather| weather.crash_at_point) {
-            world.coverage.borrow_mut().crashed_at("subscriber.log.torn");
+        if world.strikes("torn line", |weather| weather.crash_at(TORN)) {
+            world.coverage.borrow_mut().crashed_at(TORN);
             let mut text = Vec::new();
             for line in lines {
                 serde_json::to_writer(&mut text, line).expect("a line");
                 text.push(b'\n');
             }
             text.truncate(world.chance.borrow_mut().within(1, text.len() as u64 - 1) as usize);
-            let mut file = std::fs::File::options().append(true).open(self.dir.join("hand-over.log")).expect("the log");
+            let mut file =
+                std::fs::File::options().append(true).open(self.dir.join("hand-over.log")).expect("the log");
             file.write_all(&text).expect("the log takes a part of a line");
             self.process.crash();
             std::future::pending::<()>().await;

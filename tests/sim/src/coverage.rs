@@ -1,7 +1,7 @@
 //! What of the machines and of the shells was gone through. A run over many seeds that leaves a transition out proves
 //! nothing about it, and says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sallyport_agent_core::outbox::{Effect, Status};
 use sallyport_relay_core::commit::Transition;
@@ -66,8 +66,16 @@ pub(crate) const POINTS: [&str; 31] = [
     "agent.disk.torn",
 ];
 
+/// Points that a notice seldom passes: programs die there more readily.
+pub(crate) const SELDOM_PASSED: [&str; 4] = [
+    "relay.answer.after-parking",
+    "subscriber.outbox.before-publish",
+    "subscriber.outbox.after-puback",
+    "subscriber.log.torn",
+];
+
 /// The outbox row's table: where it stands, what comes, what that does.
-pub(crate) const OUTBOX: [&str; 15] = [
+pub(crate) const OUTBOX: [&str; 16] = [
     "open + due -> sent",
     "open + early -> nothing",
     "open + unsent -> due",
@@ -83,15 +91,16 @@ pub(crate) const OUTBOX: [&str; 15] = [
     "refused + refusal -> already closed",
     "refused + due -> nothing",
     "accepted + unsent -> nothing",
+    "refused + unsent -> nothing",
 ];
 
 /// What was seen over one run, or over many.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coverage {
-    transitions: BTreeSet<Transition>,
-    outbox: BTreeSet<String>,
-    settlings: BTreeSet<Settling>,
-    came: BTreeSet<Came>,
+    transitions: BTreeMap<Transition, u64>,
+    outbox: BTreeMap<String, u64>,
+    settlings: BTreeMap<Settling, u64>,
+    came: BTreeMap<Came, u64>,
     passed: BTreeMap<&'static str, u64>,
     crashed: BTreeMap<&'static str, u64>,
     /// Crashes of programs.
@@ -100,23 +109,23 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     pub(crate) fn passed(&mut self, point: &'static str) {
-        *self.passed.entry(point).or_default() += 1;
+        count(&mut self.passed, point, 1);
     }
 
     pub(crate) fn crashed_at(&mut self, point: &'static str) {
-        *self.crashed.entry(point).or_default() += 1;
+        count(&mut self.crashed, point, 1);
     }
 
     pub(crate) fn transitions(&mut self, trail: &[Transition]) {
-        self.transitions.extend(trail);
+        trail.iter().for_each(|transition| count(&mut self.transitions, *transition, 1));
     }
 
     pub(crate) fn settled(&mut self, how: Settling) {
-        self.settlings.insert(how);
+        count(&mut self.settlings, how, 1);
     }
 
     pub(crate) fn came(&mut self, why: Came) {
-        self.came.insert(why);
+        count(&mut self.came, why, 1);
     }
 
     /// One step of an outbox row.
@@ -126,37 +135,62 @@ impl Coverage {
             Status::Accepted => "accepted",
             Status::Refused(_) => "refused",
         };
-        self.outbox.insert(format!("{stood} + {input} -> {effect}"));
+        count(&mut self.outbox, format!("{stood} + {input} -> {effect}"), 1);
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
-        self.transitions.extend(other.transitions);
-        self.outbox.extend(other.outbox);
-        self.settlings.extend(other.settlings);
-        self.came.extend(other.came);
-        for (point, times) in other.passed {
-            *self.passed.entry(point).or_default() += times;
-        }
-        for (point, times) in other.crashed {
-            *self.crashed.entry(point).or_default() += times;
-        }
+        add(&mut self.transitions, other.transitions);
+        add(&mut self.outbox, other.outbox);
+        add(&mut self.settlings, other.settlings);
+        add(&mut self.came, other.came);
+        add(&mut self.passed, other.passed);
+        add(&mut self.crashed, other.crashed);
         self.crashes += other.crashes;
+    }
+
+    /// Everything that there is to go through, with how often it was.
+    fn visited(&self) -> Vec<(String, u64)> {
+        let times = |times: Option<&u64>| times.copied().unwrap_or_default();
+        let transitions =
+            Transition::ALL.iter().map(|t| (format!("commit: {t:?}"), times(self.transitions.get(t))));
+        let outbox = OUTBOX.iter().map(|t| (format!("outbox: {t}"), times(self.outbox.get(*t))));
+        let settlings =
+            Settling::ALL.iter().map(|t| (format!("settling: {t:?}"), times(self.settlings.get(t))));
+        let came = Came::ALL.iter().map(|t| (format!("delivery: {t:?}"), times(self.came.get(t))));
+        let passed = POINTS.iter().filter(|point| !point.ends_with("torn"));
+        let passed = passed.map(|p| (format!("point: {p}"), times(self.passed.get(p))));
+        let crashed = POINTS.iter().map(|p| (format!("crash: {p}"), times(self.crashed.get(p))));
+        transitions.chain(outbox).chain(settlings).chain(came).chain(passed).chain(crashed).collect()
     }
 
     /// Everything that was not gone through, by name.
     pub(crate) fn not_visited(&self) -> Vec<String> {
-        let transitions = Transition::ALL
-            .iter()
-            .filter(|t| !self.transitions.contains(t))
-            .map(|t| format!("commit: {t:?}"));
-        let outbox = OUTBOX.iter().filter(|t| !self.outbox.contains(**t)).map(|t| format!("outbox: {t}"));
-        let settlings =
-            Settling::ALL.iter().filter(|t| !self.settlings.contains(t)).map(|t| format!("settling: {t:?}"));
-        let came = [Came::New, Came::AckWait, Came::Nak];
-        let came = came.iter().filter(|t| !self.came.contains(t)).map(|t| format!("delivery: {t:?}"));
-        let points = POINTS.iter().filter(|p| !self.crashed.contains_key(**p)).map(|p| format!("crash: {p}"));
-        transitions.chain(outbox).chain(settlings).chain(came).chain(points).collect()
+        self.visited().into_iter().filter(|(_, times)| *times == 0).map(|(name, _)| name).collect()
     }
+
+    /// What was gone through most seldom: how much luck a run needs.
+    pub(crate) fn seldom(&self) -> Vec<(String, u64)> {
+        let mut visited = self.visited();
+        visited.sort_by_key(|(_, times)| *times);
+        visited.truncate(SELDOM_MAX);
+        visited
+    }
+
+    /// Rows of the outbox that did what its table does not have.
+    pub(crate) fn beyond_the_table(&self) -> Vec<String> {
+        self.outbox.keys().filter(|step| !OUTBOX.contains(&step.as_str())).cloned().collect()
+    }
+}
+
+/// As many of the most seldom ones are named.
+const SELDOM_MAX: usize = 5;
+
+fn count<K: Ord>(counted: &mut BTreeMap<K, u64>, key: K, times: u64) {
+    *counted.entry(key).or_default() += times;
+}
+
+fn add<K: Ord>(counted: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
+    more.into_iter().for_each(|(key, times)| count(counted, key, times));
 }
 
 /// The table's word for an effect.

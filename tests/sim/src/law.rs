@@ -77,7 +77,8 @@ impl Law {
 
     fn told(&mut self, message: &Message, broker: &Broker, broken: &mut Vec<String>) {
         let Some(answer) = claimed(&message.payload, PayloadType::Answer) else { return };
-        let Some(answer) = wire::Answer::decode(&*answer).ok().and_then(|wire| Answer::try_from(wire).ok()) else {
+        let Some(answer) = wire::Answer::decode(&*answer).ok().and_then(|wire| Answer::try_from(wire).ok())
+        else {
             return;
         };
         match answer.body {

@@ -4,7 +4,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use sallyport_sim::{Budget, Options, Summary, many, run};
+use sallyport_sim::{Budget, Mutant, Options, Summary, many, run};
 
 /// Seeds without any other word.
 const SEEDS: u64 = 200;
@@ -24,6 +24,9 @@ struct Cli {
     /// Run this one, and show what happens in it
     #[arg(long)]
     seed: Option<u64>,
+    /// With --seed: break the shells on purpose, by the name of the mutant
+    #[arg(long, requires = "seed")]
+    mutant: Option<String>,
     /// One JSON object on one line last
     #[arg(long)]
     json: bool,
@@ -32,7 +35,7 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(seed) = cli.seed {
-        return one(seed);
+        return one(seed, cli.mutant.as_deref());
     }
     let budget = match (cli.minutes, cli.seeds) {
         (Some(minutes), _) => Budget::Time(Duration::from_secs_f64(minutes * 60.0)),
@@ -49,8 +52,14 @@ fn main() -> ExitCode {
     if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn one(seed: u64) -> ExitCode {
-    let outcome = run(seed, &Options { trace: true, ..Options::default() });
+fn one(seed: u64, mutant: Option<&str>) -> ExitCode {
+    let named = |name| Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
+    let chosen = mutant.and_then(named);
+    if mutant.is_some() && chosen.is_none() {
+        eprintln!("no such mutant; there are {:?}", Mutant::ALL);
+        return ExitCode::FAILURE;
+    }
+    let outcome = run(seed, &Options { mutant: chosen, trace: true, ..Options::default() });
     outcome.trace.iter().for_each(|line| println!("{line}"));
     println!(
         "seed {seed}: {} events, {} notices, {} crashes, longest stall {:.1} s",
@@ -74,6 +83,9 @@ fn show(summary: &Summary) {
     );
     for (kind, times) in &summary.faults_by_kind {
         println!("  {times:>8}  {kind}");
+    }
+    for (name, times) in &summary.seldom {
+        println!("  {times:>8}  {name} (seldom)");
     }
     if !summary.not_visited.is_empty() {
         let why = if summary.covers { "FAILED: " } else { "(few seeds) " };

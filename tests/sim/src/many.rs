@@ -2,6 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,9 +19,11 @@ use crate::{
 /// Seeds that failed once; always run first.
 const KEPT: &str = include_str!("../seeds.txt");
 /// Seeds from which on a transition that was not visited is a failure: fewer may miss one by chance.
-const SEEDS_FOR_COVERAGE: u64 = 1_500;
+const SEEDS_FOR_COVERAGE: u64 = 1_000;
 /// Failing seeds after which there is nothing more to learn.
 const FAILURES_MAX: usize = 20;
+/// Runs beside each other: they need processors, and little else.
+const BESIDE_EACH_OTHER_MAX: usize = 8;
 
 /// How much to run.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +66,8 @@ pub struct Summary {
     pub refused: u64,
     /// Transitions and crash points that no seed went through.
     pub not_visited: Vec<String>,
+    /// What was gone through most seldom, and how often.
+    pub seldom: Vec<(String, u64)>,
     /// Seeds that failed.
     pub failures: Vec<Failure>,
     /// Enough seeds were run that everything should have been visited.
@@ -96,26 +104,45 @@ pub fn kept_seeds() -> Vec<u64> {
     lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
 }
 
-/// Runs the kept seeds, then those from `from` on, until the budget is used up.
+/// Runs the kept seeds, then those from `from` on, until the budget is used up. A run has one thread; several runs go on
+/// beside each other.
 pub fn many(from: u64, budget: Budget) -> Summary {
     let began = Instant::now();
-    let mut summary = Summary::default();
-    let mut coverage = Coverage::default();
     let kept = kept_seeds();
-    for seed in kept.iter().copied().chain(from..) {
-        let fresh = summary.seeds.saturating_sub(kept.len() as u64);
-        let over = match budget {
-            Budget::Seeds(seeds) => fresh >= seeds,
-            Budget::Time(time) => began.elapsed() >= time,
-        };
-        if over || summary.failures.len() >= FAILURES_MAX {
-            break;
+    let seed_of = |n: u64| usize::try_from(n).ok().and_then(|n| kept.get(n).copied());
+    let next = AtomicU64::new(0);
+    let all = Mutex::new((Summary::default(), Coverage::default()));
+    let work = || {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let fresh = n.saturating_sub(kept.len() as u64);
+            let over = match budget {
+                Budget::Seeds(seeds) => fresh >= seeds,
+                Budget::Time(time) => began.elapsed() >= time,
+            };
+            let is_kept = seed_of(n).is_some();
+            if over && !is_kept {
+                return;
+            }
+            let outcome = run(seed_of(n).unwrap_or(from + fresh), &Options::default());
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.0.add(&outcome);
+            all.1.merge(outcome.coverage);
+            if all.0.failures.len() >= FAILURES_MAX {
+                return;
+            }
         }
-        let outcome = run(seed, &Options::default());
-        summary.add(&outcome);
-        coverage.merge(outcome.coverage);
-    }
+    };
+    let beside = std::thread::available_parallelism().map_or(1, usize::from).min(BESIDE_EACH_OTHER_MAX);
+    std::thread::scope(|scope| {
+        for _ in 0..beside {
+            scope.spawn(work);
+        }
+    });
+    let (mut summary, coverage) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.failures.sort_by_key(|failure| failure.seed);
     summary.not_visited = coverage.not_visited();
+    summary.seldom = coverage.seldom();
     summary.covers = summary.seeds >= SEEDS_FOR_COVERAGE;
     summary
 }

@@ -17,11 +17,15 @@ pub enum Mutant {
     SettleBeforeStore,
     /// A subscriber hands over what came before it has looked whether it is stored.
     HandOverBeforeStore,
+    /// Found here once: a row waits until the time that a clock which was ahead has given it.
+    WaitForAClockThatWasAhead,
+    /// Found here once: a node settles receipts that its older registry cannot place.
+    SettleUnplacedReceipts,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::RetireOnPubAck,
         Self::SettleBeforeCommit,
         Self::AnswerWithoutLeaderRead,
@@ -29,5 +33,7 @@ impl Mutant {
         Self::EffectInFold,
         Self::SettleBeforeStore,
         Self::HandOverBeforeStore,
+        Self::WaitForAClockThatWasAhead,
+        Self::SettleUnplacedReceipts,
     ];
 }

@@ -50,8 +50,12 @@ impl World {
     /// Something was stored on `stream`: whoever waits for it is served.
     fn wake(self: &Rc<Self>, stream: &str) {
         let broker = self.broker.borrow();
-        let waiting: Vec<String> =
-            broker.durables.iter().filter(|(_, d)| d.stream == stream).map(|(name, _)| name.clone()).collect();
+        let waiting: Vec<String> = broker
+            .durables
+            .iter()
+            .filter(|(_, d)| d.stream == stream)
+            .map(|(name, _)| name.clone())
+            .collect();
         drop(broker);
         waiting.iter().for_each(|durable| self.pump(durable));
     }
@@ -59,7 +63,8 @@ impl World {
     /// Serves the pulls that wait for a durable.
     pub(crate) fn pump(self: &Rc<Self>, durable: &str) {
         loop {
-            let Some(pull) = self.pulls.borrow_mut().get_mut(durable).and_then(std::collections::VecDeque::pop_front)
+            let Some(pull) =
+                self.pulls.borrow_mut().get_mut(durable).and_then(std::collections::VecDeque::pop_front)
             else {
                 return;
             };
@@ -123,8 +128,7 @@ impl World {
         payload: &Bytes,
         msg_id: Option<&str>,
     ) -> Result<Stored, Refused> {
-        let stored =
-            self.broker.borrow_mut().publish(stream, subject, payload.clone(), msg_id, self.now());
+        let stored = self.broker.borrow_mut().publish(stream, subject, payload.clone(), msg_id, self.now());
         if let Ok(Stored { duplicate: false, sequence }) = stored {
             self.was_stored(stream, sequence);
         }
@@ -320,7 +324,8 @@ impl Life {
     /// Settles and waits for the broker's word.
     pub(crate) async fn settle(&self, durable: &str, message: &Delivered) -> bool {
         let (durable, sequence, deliveries) = (durable.to_owned(), message.sequence, message.deliveries);
-        let answered = self.request(move |world| world.settled(&durable, sequence, deliveries, Settling::Confirmed));
+        let answered =
+            self.request(move |world| world.settled(&durable, sequence, deliveries, Settling::Confirmed));
         let confirmed = answered.await.is_some();
         if !confirmed {
             self.world().coverage.borrow_mut().settled(Settling::NotConfirmed);

@@ -142,7 +142,7 @@ impl Life {
         let crashes = {
             let world = self.world();
             world.coverage.borrow_mut().passed(name);
-            world.strikes("crash at a point", |weather| weather.crash_at_point)
+            world.strikes("crash at a point", |weather| weather.crash_at(name))
         };
         if crashes {
             self.world().coverage.borrow_mut().crashed_at(name);

@@ -115,7 +115,8 @@ fn retracted(n: usize, custody: &mut Custody, said: &mut Vec<Saying>) {
     let mut any = false;
     for (holder, told) in custody.told.iter_mut().filter(|(_, told)| told.state != state) {
         any = true;
-        if custody.latest.as_ref().is_some_and(|(fact, state, _)| (*fact, *state) == (told.fact, told.state)) {
+        if custody.latest.as_ref().is_some_and(|(fact, state, _)| (*fact, *state) == (told.fact, told.state))
+        {
             of_latest.insert(*holder);
         }
         said.push(Saying { fact: n, to: holder, state, follows: told.followed(), too_large: false });

@@ -145,7 +145,8 @@ fn change_clock(world: &Rc<World>, cast: &Cast) {
     world.fault("clock");
     let mut chance = world.chance.borrow_mut();
     let process = chance.pick(&cast.processes).clone();
-    let either_way = |by: u64, chance: &mut crate::chance::Chance| chance.within(0, 2 * by) as i64 - by as i64;
+    let either_way =
+        |by: u64, chance: &mut crate::chance::Chance| chance.within(0, 2 * by) as i64 - by as i64;
     let off = match chance.below(3) {
         0 => either_way(SKEW_MAX, &mut chance),
         1 => either_way(JUMP_MAX, &mut chance),

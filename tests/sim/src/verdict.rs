@@ -19,6 +19,7 @@ use crate::{
     jail::{Jail, Kept, Stated},
     node::Node,
     reference::{Saying, sayings, wished},
+    weather::STORM_ENDS,
     world::World,
 };
 
@@ -26,6 +27,10 @@ use crate::{
 const FINE_WEATHER: Us = 5 * S;
 /// Unless the custody has an event that is never routed: what follows it waits, and what follows that.
 const BEHIND_TOO_LARGE: Us = 75 * S;
+
+/// After the storm, or after it was stated if that is later, nothing takes longer: the longest wait of an outbox and of a
+/// durable, and what one may wait for a predecessor.
+const BY_WHEN: Us = 1_500 * S;
 
 /// Who took part.
 pub(crate) struct Parties {
@@ -59,9 +64,10 @@ struct Line {
 /// What is left to be done.
 pub(crate) fn unfinished(world: &World, parties: &Parties) -> Vec<String> {
     let broker = world.broker.borrow();
-    let jails = parties.jails.iter().filter(|jail| !jail.is_done()).map(|jail| {
-        format!("{} has {} open rows or unstated facts", jail.ori, jail.store.borrow().open())
-    });
+    let jails =
+        parties.jails.iter().filter(|jail| !jail.is_done()).map(|jail| {
+            format!("{} has {} open rows or unstated facts", jail.ori, jail.store.borrow().open())
+        });
     let durables = broker.durables.iter().filter_map(|(name, durable)| {
         let left = durable.unsettled(broker.stream(durable.stream));
         (left > 0).then(|| format!("durable {name} ends with {left} messages that are not settled"))
@@ -89,7 +95,8 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
     }
     for (subscriber, log) in &logs {
         for line in log.iter().filter(|line| !explained.contains(&(subscriber, line.notice.as_str()))) {
-            world.found(format!("{subscriber} was told {} {} without a right to it", line.notice, line.state));
+            world
+                .found(format!("{subscriber} was told {} {} without a right to it", line.notice, line.state));
         }
     }
     progress(world, parties, &logs);
@@ -122,7 +129,10 @@ fn order(world: &World, subscriber: &str, log: &[Line]) {
     for line in log {
         let newest = newest.entry(&line.custody).or_default();
         if line.revision < *newest && !line.superseded {
-            world.found(format!("{subscriber}: revision {} came after {newest} and does not say so", line.revision));
+            world.found(format!(
+                "{subscriber}: revision {} came after {newest} and does not say so",
+                line.revision
+            ));
         }
         *newest = line.revision.max(*newest);
     }
@@ -189,7 +199,8 @@ fn told<'l>(
 
 fn is_refused(jail: &Jail, event: &str) -> bool {
     let store = jail.store.borrow();
-    let refused = |kept: &Kept| kept.row.event_id.as_str() == event && matches!(kept.row.status, Status::Refused(_));
+    let refused =
+        |kept: &Kept| kept.row.event_id.as_str() == event && matches!(kept.row.status, Status::Refused(_));
     store.rows.iter().any(refused)
 }
 
@@ -244,10 +255,15 @@ fn stalls(world: &World, parties: &Parties, fine: bool, figures: &mut Figures) {
     }
     for agency in &parties.agencies {
         for (notice, at) in agency.handed_over.borrow().iter() {
-            let Some(event) = notice.parse::<NoticeId>().ok().map(|id| id.event().to_string()) else { continue };
+            let Some(event) = notice.parse::<NoticeId>().ok().map(|id| id.event().to_string()) else {
+                continue;
+            };
             let Some((since, limit)) = stated.get(&event) else { continue };
             let stall = at.saturating_sub(*since);
             figures.longest_stall = figures.longest_stall.max(stall);
+            if *at > STORM_ENDS.max(*since) + BY_WHEN {
+                world.found(format!("{notice} came too late: {} s after it was stated", stall / S));
+            }
             if fine && stall > *limit {
                 world.found(format!("{notice} took {} ms in fine weather", stall / 1_000));
             }

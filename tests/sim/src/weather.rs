@@ -1,7 +1,10 @@
 //! What may go wrong in a run, and how often. Each seed draws its own mixture: some faults are absent, so that others
 //! are seen alone. Struck here is only chance; what a fault does is done where it strikes (`net`, `process`, `storm`).
 
-use crate::chance::Chance;
+use crate::{chance::Chance, coverage::SELDOM_PASSED};
+
+/// At points that are seldom passed.
+const MORE_READILY: u64 = 6;
 
 /// How long the storm lasts; after it nothing fails any more.
 pub(crate) const STORM_ENDS: crate::exec::Us = 600 * crate::exec::S;
@@ -60,7 +63,8 @@ impl Weather {
         if chance.permille(83) {
             return Self { mixed_registries: chance.permille(300), ..Self::calm() };
         }
-        let mut some = |often: u64, most: u64| if chance.permille(often) { chance.within(1, most) } else { 0 };
+        let mut some =
+            |often: u64, most: u64| if chance.permille(often) { chance.within(1, most) } else { 0 };
         Self {
             request_lost: some(500, 80),
             reply_lost: some(600, 120),
@@ -88,6 +92,12 @@ impl Weather {
 }
 
 impl Weather {
+    /// How readily a program dies at a point.
+    pub(crate) fn crash_at(&self, point: &str) -> u64 {
+        let times = if SELDOM_PASSED.contains(&point) { MORE_READILY } else { 1 };
+        self.crash_at_point * times
+    }
+
     /// Whether nothing at all can fail, and nobody is behind.
     pub(crate) fn is_fine(&self) -> bool {
         let Timed {
@@ -100,10 +110,24 @@ impl Weather {
             link_cuts,
             clock_changes,
         } = self.timed;
-        let timed = kills + leader_losses + full_streams + consumer_resets + forgotten_acks + streams_made_again
-            + link_cuts + clock_changes;
-        let chances = self.request_lost + self.reply_lost + self.ack_lost + self.delivery_lost + self.duplicated
-            + self.slow + self.batch_refused + self.answer_lost + self.twin + self.crash_at_point;
+        let timed = kills
+            + leader_losses
+            + full_streams
+            + consumer_resets
+            + forgotten_acks
+            + streams_made_again
+            + link_cuts
+            + clock_changes;
+        let chances = self.request_lost
+            + self.reply_lost
+            + self.ack_lost
+            + self.delivery_lost
+            + self.duplicated
+            + self.slow
+            + self.batch_refused
+            + self.answer_lost
+            + self.twin
+            + self.crash_at_point;
         timed + chances == 0 && !self.mixed_registries
     }
 }

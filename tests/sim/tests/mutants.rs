@@ -1,12 +1,12 @@
 //! Tests of the tests: each deliberate defect is found within a few seeds, by a finding that speaks of it.
 
-use sallyport_sim::{Mutant, Options, run};
+use sallyport_sim::{Mutant, Options, kept_seeds, run};
 
 /// A defect that needs more luck than this would slip through.
 const SEEDS_MAX: u64 = 60;
 
 fn is_caught(mutant: Mutant, by: &[&str]) {
-    for seed in 1..=SEEDS_MAX {
+    for seed in kept_seeds().into_iter().chain(1..=SEEDS_MAX) {
         let outcome = run(seed, &Options { mutant: Some(mutant), ..Options::default() });
         let caught = outcome.findings.iter().find(|finding| by.iter().any(|word| finding.contains(word)));
         if let Some(finding) = caught {
@@ -50,6 +50,16 @@ fn a_notice_that_is_settled_before_it_is_stored_is_caught() {
 #[test]
 fn a_hand_over_before_the_store_is_caught() {
     is_caught(Mutant::HandOverBeforeStore, &["handed over twice"]);
+}
+
+#[test]
+fn a_row_that_waits_for_a_clock_that_was_ahead_is_caught() {
+    is_caught(Mutant::WaitForAClockThatWasAhead, &["open rows"]);
+}
+
+#[test]
+fn a_receipt_that_is_settled_because_an_older_registry_cannot_place_it_is_caught() {
+    is_caught(Mutant::SettleUnplacedReceipts, &["settled and never passed on"]);
 }
 
 #[test]

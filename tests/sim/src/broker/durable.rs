@@ -33,6 +33,10 @@ pub(crate) enum Came {
     Nak,
 }
 
+impl Came {
+    pub(crate) const ALL: [Self; 3] = [Self::New, Self::AckWait, Self::Nak];
+}
+
 /// What an ack did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Settled {
@@ -66,7 +70,12 @@ pub(crate) struct Durable {
 }
 
 impl Durable {
-    pub(super) fn new(stream: &'static str, filter: String, backoff: &'static [Us], pending_max: usize) -> Self {
+    pub(super) fn new(
+        stream: &'static str,
+        filter: String,
+        backoff: &'static [Us],
+        pending_max: usize,
+    ) -> Self {
         Self {
             stream,
             filter,
@@ -107,7 +116,10 @@ impl Durable {
             };
             out.extend(self.give(stream, sequence, deliveries, why, now));
         }
-        while out.len() < batch && self.pending.len() < self.pending_max && self.next <= stream.last_sequence() {
+        while out.len() < batch
+            && self.pending.len() < self.pending_max
+            && self.next <= stream.last_sequence()
+        {
             let sequence = self.next;
             self.next += 1;
             if stream.at(sequence).is_some_and(|message| message.subject.starts_with(&self.filter)) {

@@ -69,8 +69,14 @@ pub(crate) fn relay_durable(stream: &str) -> String {
 impl Broker {
     /// What `provision` makes.
     pub(crate) fn provisioned<'s>(subscribers: impl Iterator<Item = &'s str>) -> Self {
-        let names =
-            [subject::INGEST, subject::DELIVER, subject::RECEIPTS, subject::ANSWERS, subject::CONTROL, subject::PARKED];
+        let names = [
+            subject::INGEST,
+            subject::DELIVER,
+            subject::RECEIPTS,
+            subject::ANSWERS,
+            subject::CONTROL,
+            subject::PARKED,
+        ];
         let streams = names.map(|name| {
             let bytes_max = if name == subject::DELIVER { DELIVER_BYTES_MAX } else { usize::MAX };
             (name, Stream::new(0, bytes_max))

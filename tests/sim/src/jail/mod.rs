@@ -12,11 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use sallyport_agent_core::{
-    custody::FacilitySecret,
-    disclose::AllowList,
-    revise::Context,
-};
+use sallyport_agent_core::{custody::FacilitySecret, disclose::AllowList, revise::Context};
 use sallyport_proto::{
     ids::{Jurisdiction, Ori},
     key::Signer,
@@ -74,8 +70,10 @@ pub(crate) struct Jail {
 impl Jail {
     pub(crate) fn new(world: &Rc<World>, n: usize, facts: &[Fact]) -> Rc<Self> {
         let registry = Rc::new(ground::registry(ground::NEW));
-        let (ori, jurisdiction): (Ori, Jurisdiction) =
-            (ground::JAILS[n].parse().expect("an ORI"), ground::JURISDICTION.parse().expect("a jurisdiction"));
+        let (ori, jurisdiction): (Ori, Jurisdiction) = (
+            ground::JAILS[n].parse().expect("an ORI"),
+            ground::JURISDICTION.parse().expect("a jurisdiction"),
+        );
         let context = Context {
             instance: registry.instance.clone(),
             build: "sallyport-sim/0".into(),

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use jiff::Timestamp;
-use sallyport_agent_core::outbox::{Effect, Status};
+use sallyport_agent_core::outbox::{Effect, Row, Status};
 use sallyport_proto::{answer::AcceptedEvent, subject, time::Moment, vocabulary::SourceClock};
 
 use super::{Jail, Record};
@@ -64,7 +64,7 @@ fn fill(jail: &Rc<Jail>, life: &Life) -> Us {
     let room = IN_FLIGHT_MAX.saturating_sub(store.in_flight.len());
     let due: Vec<usize> = (0..store.rows.len())
         .filter(|n| !store.in_flight.contains(n))
-        .filter(|n| store.rows[*n].row.is_due(now))
+        .filter(|n| is_due(life, &store.rows[*n].row, now))
         .take(room)
         .collect();
     for n in due {
@@ -77,12 +77,23 @@ fn fill(jail: &Rc<Jail>, life: &Life) -> Us {
     wait.unwrap_or(LOOK_AGAIN).clamp(MIN_WAIT, LOOK_AGAIN)
 }
 
+fn is_due(life: &Life, row: &Row, now: Timestamp) -> bool {
+    if life.world().is(Mutant::WaitForAClockThatWasAhead) {
+        return row.poll_deadline().is_some_and(|due| due <= now);
+    }
+    row.is_due(now)
+}
+
 async fn send(jail: Rc<Jail>, life: Life, n: usize) {
     let mut kept = jail.store.borrow().rows[n].clone();
     let (stood, sent) = (kept.row.status, life.now());
     let jitter = life.world().chance.borrow_mut().below(1_000) as f64 / 1_000.0;
     let msg_id = kept.row.handle_deadline(sent, jitter);
-    life.world().coverage.borrow_mut().outbox(stood, "due", if msg_id.is_some() { "sent" } else { "nothing" });
+    life.world().coverage.borrow_mut().outbox(
+        stood,
+        "due",
+        if msg_id.is_some() { "sent" } else { "nothing" },
+    );
     // Asked twice at one time it says nothing the second time.
     let (stood, again) = (kept.row.status, kept.row.clone().handle_deadline(sent, jitter));
     let word = if again.is_some() { "sent" } else { "nothing" };
@@ -125,8 +136,12 @@ async fn retire(jail: &Jail, life: &Life, n: usize) {
     };
     if row.handle_acceptance(&made_up) == Effect::Closed {
         jail.close(life, &row);
-        let record =
-            Record::Answered { digests: Vec::new(), rows: vec![(n, row)], receipts: Vec::new(), position: None };
+        let record = Record::Answered {
+            digests: Vec::new(),
+            rows: vec![(n, row)],
+            receipts: Vec::new(),
+            position: None,
+        };
         jail.write(life, record, None).await;
     }
 }

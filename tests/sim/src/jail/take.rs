@@ -127,7 +127,10 @@ fn custody(fact: &Fact, life: &Life) -> Custody {
         release: Some(release),
         floor: fact.sealed.then_some(FloorKind::Sealed),
         flags: BTreeSet::new(),
-        part: Part { release_text: text.filter(|_| fact.state != ReleaseState::Retracted), ..Part::default() },
+        part: Part {
+            release_text: text.filter(|_| fact.state != ReleaseState::Retracted),
+            ..Part::default()
+        },
         disagreeing: false,
     }
 }

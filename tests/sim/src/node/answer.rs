@@ -84,7 +84,9 @@ async fn park(node: &Node, life: &Life, pulled: &Pulled, why: &Refused) {
     };
     let (st, ori) = &pulled.from;
     let subject = subject::hub_parked(&why.code.as_str().to_ascii_lowercase(), st, ori);
-    life.until_stored(subject::PARKED, subject, record.seal(&node.signer).into()).await.expect("no limit there");
+    life.until_stored(subject::PARKED, subject, record.seal(&node.signer).into())
+        .await
+        .expect("no limit there");
 }
 
 /// Signs and stores one answer.

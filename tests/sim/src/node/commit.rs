@@ -85,7 +85,10 @@ async fn resolve(
                 let mut outcome = life.batch(entries).await;
                 // The defect: whatever the broker says, another node must have been first.
                 if life.world().is(Mutant::AnswerWithoutLeaderRead)
-                    && matches!(outcome, Err(NotConfirmed::Taken | NotConfirmed::Unknown | NotConfirmed::Refused))
+                    && matches!(
+                        outcome,
+                        Err(NotConfirmed::Taken | NotConfirmed::Unknown | NotConfirmed::Refused)
+                    )
                 {
                     outcome = Ok(());
                 }

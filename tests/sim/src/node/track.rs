@@ -110,4 +110,3 @@ async fn effect(node: &Node, life: &Life, new: &[Message]) {
         }
     }
 }
-
