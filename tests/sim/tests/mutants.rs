@@ -1,5 +1,7 @@
 //! Tests of the tests: each deliberate defect is found within a few seeds, by a finding that speaks of it.
 
+#![allow(clippy::print_stdout, reason = "with which seed a mutant is caught is worth knowing")]
+
 use sallyport_sim::{Mutant, Options, kept_seeds, run};
 
 /// A defect that needs more luck than this would slip through.
