@@ -70,10 +70,16 @@ impl Row {
         }
     }
 
+    /// Whether it is to be sent now. A time further ahead than the longest wait was given by a clock that was wrong and
+    /// has been set right since: it counts for nothing, or the row would wait as long as the clock was ahead.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.poll_deadline().is_some_and(|due| due <= now || due > latest_due(now))
+    }
+
     /// Sends it, if it is due: counts the attempt, sets the next one, and gives the Msg-Id of this one. `jitter` is a
     /// random number from 0 to 1.
     pub fn handle_deadline(&mut self, now: Timestamp, jitter: f64) -> Option<String> {
-        if self.poll_deadline()? > now {
+        if !self.is_due(now) {
             return None;
         }
         self.attempt = self.attempt.saturating_add(1);
@@ -121,6 +127,11 @@ impl Row {
             Status::Open { .. } => Effect::StaysOpen,
         }
     }
+}
+
+/// The latest time that a right clock can have given for the next attempt.
+pub fn latest_due(now: Timestamp) -> Timestamp {
+    now.saturating_add(RESEND_AFTER_MAX).unwrap_or(Timestamp::MAX)
 }
 
 /// `<base64url sha256>.<attempt>`: nobody can guess it, and every attempt has its own, because a copy with a known id is

@@ -53,6 +53,16 @@ fn what_never_reached_the_broker_is_due_again_at_once() {
 }
 
 #[test]
+fn a_row_sent_by_a_clock_that_was_days_ahead_is_due_when_the_clock_is_right_again() {
+    let mut row = row();
+    row.handle_deadline(at(5 * 86_400), 0.0).unwrap();
+    assert!(row.is_due(at(60)));
+    assert!(row.handle_deadline(at(60), 0.0).unwrap().ends_with(".2"));
+    assert_eq!(row.poll_deadline(), Some(at(80)));
+    assert!(!row.is_due(at(61)));
+}
+
+#[test]
 fn only_the_acceptance_of_this_event_and_these_bytes_retires_it() {
     let mut row = row();
     assert_eq!(row.handle_acceptance(&acceptance(OTHER_EVENT, b"bytes")), Effect::NotThisRow);
