@@ -9,6 +9,7 @@ mod house;
 mod nats;
 mod proto;
 mod sample;
+mod soak;
 mod test;
 mod workspace;
 
@@ -50,6 +51,8 @@ enum Task {
     Bench(bench::Options),
     /// Build the programs: plain, and apart from them with crash points for the kill tests
     Build,
+    /// Apply faults at random to real programs on a real cluster, for as long as asked
+    Soak(soak::Options),
     /// Run what CI runs: format, lints, every test, docs
     Test(test::Options),
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => return demo::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Build => build::both(),
+        Task::Soak(options) => soak::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match done {

@@ -48,6 +48,30 @@ impl World {
         Ok(report)
     }
 
+    /// Waits until no event is under way to this subscriber; no jail may be exporting.
+    pub fn nothing_under_way_for(&mut self, subscriber: &str) -> Result<()> {
+        until("a subscriber has caught up", CALM_WITHIN, || {
+            self.revive()?;
+            let empty = self.outboxes_wait().is_ok_and(|wait| wait.is_none());
+            let settled = self.at_hub(async |hub| {
+                let ingest = hub.is_settled("INGEST", "relay").await?;
+                Ok(ingest && hub.is_settled("DELIVER", subscriber).await?)
+            });
+            Ok((empty && settled.unwrap_or(false)).then_some(()))
+        })
+    }
+
+    /// Which outbox is not empty, in words.
+    fn outboxes_wait(&self) -> Result<Option<String>> {
+        for facility in &self.instance.facilities {
+            let status = self.ask(&format!("agent-{}", facility.ori), &["status", "--json"])?;
+            if status["outbox_depth"] != 0 {
+                return Ok(Some(format!("{} rows wait at {}", status["outbox_depth"], facility.ori)));
+            }
+        }
+        Ok(None)
+    }
+
     /// None when all is calm, else what is not.
     fn is_calm(&self) -> Result<Option<String>> {
         let subscribers: Vec<String> = self.instance.subscribers.iter().map(|s| s.id.clone()).collect();
@@ -65,11 +89,8 @@ impl World {
         if unsettled.is_some() {
             return Ok(unsettled);
         }
-        for facility in &self.instance.facilities {
-            let status = self.ask(&format!("agent-{}", facility.ori), &["status", "--json"])?;
-            if status["outbox_depth"] != 0 {
-                return Ok(Some(format!("{} rows wait at {}", status["outbox_depth"], facility.ori)));
-            }
+        if let Some(what) = self.outboxes_wait()? {
+            return Ok(Some(what));
         }
         let lost = judge::audited(&self.instance, &self.jails)?.lost.len();
         if lost > 0 {

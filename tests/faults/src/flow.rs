@@ -44,13 +44,40 @@ impl Pace {
 
 /// The jails and their days so far.
 #[derive(Clone)]
-pub struct Jails(Vec<Arc<Mutex<Jail>>>);
+pub struct Jails {
+    jails: Vec<Arc<Jail>>,
+    paused: Arc<AtomicBool>,
+}
 
 struct Jail {
     ori: String,
-    day: Day,
     ingest: Recipe,
     instance: Instance,
+    day: Mutex<Day>,
+    /// One export after the other, whichever flow brings it: an older one after a newer one changes nothing.
+    turn: Mutex<()>,
+    /// Held while an agent's command runs.
+    trying: Mutex<()>,
+}
+
+/// No export is brought while this is held.
+pub struct Paused<'a> {
+    jails: &'a Jails,
+}
+
+impl Paused<'_> {
+    /// Waits until no command runs any more.
+    pub fn wait(&self) {
+        for jail in &self.jails.jails {
+            drop(lock(&jail.trying));
+        }
+    }
+}
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.jails.paused.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Jails {
@@ -60,25 +87,39 @@ impl Jails {
             let ori = facility.ori.clone();
             let config = instance.agent_config(&ori);
             let ingest = program(&ori)?.args(["ingest", "--json", "--config"]).arg(config);
-            let jail = Jail { day: Day::of(&ori), ori, ingest, instance: instance.clone() };
-            Ok(Arc::new(Mutex::new(jail)))
+            let day = Mutex::new(Day::of(&ori));
+            let instance = instance.clone();
+            Ok(Arc::new(Jail {
+                day,
+                ori,
+                ingest,
+                instance,
+                turn: Mutex::default(),
+                trying: Mutex::default(),
+            }))
         });
-        Ok(Self(jails.collect::<Result<_>>()?))
+        Ok(Self { jails: jails.collect::<Result<_>>()?, paused: Arc::default() })
     }
 
     /// As the audit reads them.
     pub fn facilities(&self) -> Result<Vec<FacilityInput>> {
-        self.0.iter().map(|jail| lock(jail)).map(|jail| jail.day.facility(&jail.instance)).collect()
+        self.jails.iter().map(|jail| lock(&jail.day).facility(&jail.instance)).collect()
+    }
+
+    /// From now on no export is brought; one that is being brought may still be taken.
+    pub fn pause(&self) -> Paused<'_> {
+        self.paused.store(true, Ordering::SeqCst);
+        Paused { jails: self }
     }
 
     /// Lets all jails export, beside each other.
     pub fn flow(&self, pace: Pace) -> Result<Flow> {
         let stop = Arc::new(AtomicBool::new(false));
-        let jails = self.0.iter().map(|jail| {
-            let (jail, stop) = (jail.clone(), stop.clone());
+        let jails = self.jails.iter().map(|jail| {
+            let (jail, paused, stop) = (jail.clone(), self.paused.clone(), stop.clone());
             std::thread::Builder::new()
                 .name("jail".into())
-                .spawn(move || exports(&jail, pace, &stop))
+                .spawn(move || exports(&jail, pace, &paused, &stop))
                 .context("start a jail's thread")
         });
         Ok(Flow { jails: jails.collect::<Result<_>>()?, stop })
@@ -120,41 +161,44 @@ impl Drop for Flow {
     }
 }
 
-fn exports(jail: &Mutex<Jail>, pace: Pace, stop: &AtomicBool) -> Result<()> {
+fn exports(jail: &Jail, pace: Pace, paused: &AtomicBool, stop: &AtomicBool) -> Result<()> {
     let mut done = 0;
     while !stop.load(Ordering::Relaxed) && pace.exports.is_none_or(|wanted| done < wanted) {
-        export(jail, pace.custodies, stop)?;
+        export(jail, pace.custodies, paused, stop)?;
         done += 1;
         std::thread::sleep(pace.every);
     }
     Ok(())
 }
 
-fn export(jail: &Mutex<Jail>, custodies: usize, stop: &AtomicBool) -> Result<()> {
-    let (ori, recipe) = {
-        let mut jail = lock(jail);
-        let custodies = jail.day.next(custodies)?;
-        let instance = jail.instance.clone();
-        let (file, as_of) = jail.day.write(&instance, &custodies)?;
-        (jail.ori.clone(), jail.ingest.clone().args(["--as-of", &as_of.to_string()]).arg(file))
+fn export(jail: &Jail, custodies: usize, paused: &AtomicBool, stop: &AtomicBool) -> Result<()> {
+    let _turn = lock(&jail.turn);
+    let recipe = {
+        let mut day = lock(&jail.day);
+        let custodies = day.next(custodies)?;
+        let (file, as_of) = day.write(&jail.instance, &custodies)?;
+        jail.ingest.clone().args(["--as-of", &as_of.to_string()]).arg(file)
     };
     let mut asked_to_stop = None;
     loop {
-        let ended = recipe.run(TRY_FOR);
-        if ended.as_ref().is_ok_and(|ended| ended.status.success()) {
+        let ended = {
+            let _trying = lock(&jail.trying);
+            (!paused.load(Ordering::SeqCst)).then(|| recipe.run(TRY_FOR))
+        };
+        if matches!(&ended, Some(Ok(ended)) if ended.status.success()) {
             return Ok(());
         }
         // While a fault lasts an export may wait; afterwards it must be taken.
         if stop.load(Ordering::Relaxed) {
             let since = *asked_to_stop.get_or_insert_with(Instant::now);
             if since.elapsed() > TAKEN_WITHIN {
-                bail!("the agent of {ori} does not take its export: {ended:?}");
+                bail!("the agent of {} does not take its export: {ended:?}", jail.ori);
             }
         }
         std::thread::sleep(TRY_AGAIN);
     }
 }
 
-fn lock(jail: &Mutex<Jail>) -> MutexGuard<'_, Jail> {
-    jail.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -69,6 +69,7 @@ pub struct Machine {
     image: PathBuf,
     dir: PathBuf,
     cuts: usize,
+    next: Option<PathBuf>,
 }
 
 impl Machine {
@@ -79,7 +80,7 @@ impl Machine {
         let file = std::fs::File::create(&image).context("make the image")?;
         file.set_len(IMAGE_BYTES).context("size the image")?;
         run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
-        let machine = Self { image, dir: dir.to_owned(), cuts: 0 };
+        let machine = Self { image, dir: dir.to_owned(), cuts: 0, next: None };
         machine.attach()?;
         Ok(machine)
     }
@@ -89,12 +90,18 @@ impl Machine {
         run(Command::new("sync").arg("-f").arg(&self.dir)).map(drop)
     }
 
-    /// The power is back after a cut: the disk holds what had reached it, and no more. Nothing may run on it; whatever
-    /// did was killed the moment before.
-    pub fn come_back_after_power_cut(&mut self) -> Result<()> {
+    /// The moment of a power cut: sets aside what has reached the disk by now. Everything that writes was stopped.
+    pub fn keep_what_reached_the_disk(&mut self) -> Result<()> {
         self.cuts += 1;
         let left = self.image.with_extension(format!("{}.img", self.cuts));
         run(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&left))?;
+        self.next = Some(left);
+        Ok(())
+    }
+
+    /// The power is back: the disk holds what was set aside, and no more. Nothing may run on it.
+    pub fn come_back(&mut self) -> Result<()> {
+        let left = self.next.take().context("no power cut before")?;
         run(Command::new("umount").arg(&self.dir))?;
         std::fs::remove_file(&self.image).context("remove the old image")?;
         self.image = left;

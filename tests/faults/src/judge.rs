@@ -24,6 +24,10 @@ pub struct HandOver {
     pub ori: String,
     /// To whom.
     pub subscriber: String,
+    /// Stands for the booking.
+    pub custody_key: String,
+    /// Of the custody.
+    pub revision: u64,
     /// Stored at the jail.
     pub t2: Timestamp,
     /// Handed over.
@@ -104,8 +108,8 @@ pub fn p99(mut waits: Vec<Duration>) -> Duration {
     waits.get((waits.len() * 99 / 100).min(waits.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-/// Whole lines only: what a crash tore is the audit's to judge.
-fn lines(instance: &Instance, subscriber: &str) -> Vec<HandOver> {
+/// A subscriber's hand-overs. Whole lines only: what a crash tore is the audit's to judge.
+pub fn lines(instance: &Instance, subscriber: &str) -> Vec<HandOver> {
     let text = std::fs::read_to_string(instance.hand_over_log(subscriber)).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

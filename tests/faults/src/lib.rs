@@ -12,6 +12,8 @@ pub mod judge;
 pub mod kinds;
 pub mod link;
 pub mod run;
+pub mod soak;
+pub mod takeovers;
 pub mod world;
 
 pub use run::{Outcome, Trial};

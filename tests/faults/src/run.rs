@@ -35,6 +35,8 @@ pub struct Outcome {
     pub duplicates: u64,
     /// Everything that the audit says against it, in words.
     pub findings: Vec<String>,
+    /// Whose event waited longest, and for whom.
+    pub stalled: String,
     /// The longest wait of an event between the jail's store and a hand-over, beyond the undisturbed p99.
     pub stall_s: f64,
     /// Until what a dead relay node had begun was done by the others.
@@ -56,8 +58,15 @@ impl Outcome {
         }
         let takeover = self.takeover_s.map_or_else(String::new, |s| format!(", taken over in {s:.1} s"));
         format!(
-            "{:<24} {:>5} events, lost {}, duplicates {}, longest stall {:.1} s{takeover}, in {:.0} s: {}",
-            self.kind, self.events, self.lost, self.duplicates, self.stall_s, self.took_s, self.note
+            "{:<24} {:>5} events, lost {}, duplicates {}, longest stall {:.1} s ({}){takeover}, in {:.0} s: {}",
+            self.kind,
+            self.events,
+            self.lost,
+            self.duplicates,
+            self.stall_s,
+            self.stalled,
+            self.took_s,
+            self.note
         )
     }
 }
@@ -109,7 +118,9 @@ impl Trial {
         let seen = handed_over.iter().filter(|line| {
             blind.as_ref().is_none_or(|name| !name.ends_with(&line.ori) && !name.ends_with(&line.subscriber))
         });
-        let longest = seen.map(judge::HandOver::waited).max().unwrap_or_default();
+        let slowest = seen.max_by_key(|line| line.waited());
+        let longest = slowest.map(judge::HandOver::waited).unwrap_or_default();
+        let stalled = slowest.map_or_else(String::new, |line| format!("{} to {}", line.ori, line.subscriber));
         let outcome = Outcome {
             kind: kind.name,
             skipped,
@@ -118,6 +129,7 @@ impl Trial {
             lost: (report.lost.len() + folders.missing.len()) as u64,
             duplicates: duplicates - self.duplicates,
             findings,
+            stalled,
             stall_s: longest.saturating_sub(self.undisturbed_p99).as_secs_f64(),
             takeover_s: takeover.map(|took| took.as_secs_f64()),
             took_s: began.elapsed().as_secs_f64(),

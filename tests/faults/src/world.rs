@@ -250,15 +250,22 @@ impl World {
         Ok(revived)
     }
 
-    /// Kills every program and every server at once, as the end of all power does.
-    pub fn kill_everything(&mut self) -> Result<()> {
+    /// Stops every program and every server at one moment, sets aside what has reached the disk, and kills them all.
+    pub fn power_off(&mut self) -> Result<()> {
         for program in self.programs.values_mut() {
-            program.freeze()?;
+            // It may have ended by itself.
+            let _ = program.freeze();
         }
+        for node in self.cluster.nodes() {
+            node.freeze()?;
+        }
+        if let Some(machine) = &mut self.machine {
+            machine.keep_what_reached_the_disk()?;
+        }
+        self.programs.clear();
         for node in self.cluster.nodes() {
             node.kill9()?;
         }
-        self.programs.clear();
         Ok(())
     }
 
@@ -300,15 +307,21 @@ impl World {
         self.kept.iter().map(end).collect()
     }
 
-    /// Runs a command of a program that prints one JSON object last.
+    /// Runs a command of a program that prints one JSON object.
     pub fn ask(&self, name: &str, args: &[&str]) -> Result<serde_json::Value> {
+        self.ask_lines(name, args)?.pop().with_context(|| format!("{name} {args:?} printed nothing"))
+    }
+
+    /// Runs a command of a program that prints JSON objects, one on each line.
+    pub fn ask_lines(&self, name: &str, args: &[&str]) -> Result<Vec<serde_json::Value>> {
         let (word, rest) = args.split_first().context("a command has a word")?;
         let config = config_of(&self.instance, name)?;
         let recipe = Recipe::with_faults(program_of(name)?)?.arg(word).arg("--config").arg(config).args(rest);
         let ended = recipe.run(COMMAND_DEADLINE)?;
         ensure!(ended.code()? == 0, "{name} {args:?}: {ended:?}");
-        let line = ended.stdout.last().with_context(|| format!("{name} {args:?} printed nothing"))?;
-        serde_json::from_str(line).with_context(|| format!("{name} {args:?} printed {line}"))
+        let read =
+            |line: &String| serde_json::from_str(line).with_context(|| format!("{name} printed {line}"));
+        ended.stdout.iter().map(read).collect()
     }
 
     /// Does something with the hub's streams, as a user that only tests have.
