@@ -173,11 +173,17 @@ fn exports(jail: &Jail, pace: Pace, paused: &AtomicBool, stop: &AtomicBool) -> R
 
 fn export(jail: &Jail, custodies: usize, paused: &AtomicBool, stop: &AtomicBool) -> Result<()> {
     let _turn = lock(&jail.turn);
-    let recipe = {
-        let mut day = lock(&jail.day);
-        let custodies = day.next(custodies)?;
-        let (file, as_of) = day.write(&jail.instance, &custodies)?;
-        jail.ingest.clone().args(["--as-of", &as_of.to_string()]).arg(file)
+    let recipe = loop {
+        // While all is paused not even the folder may be there.
+        let trying = lock(&jail.trying);
+        if !paused.load(Ordering::SeqCst) {
+            let mut day = lock(&jail.day);
+            let custodies = day.next(custodies)?;
+            let (file, as_of) = day.write(&jail.instance, &custodies)?;
+            break jail.ingest.clone().args(["--as-of", &as_of.to_string()]).arg(file);
+        }
+        drop(trying);
+        std::thread::sleep(TRY_AGAIN);
     };
     let mut asked_to_stop = None;
     loop {

@@ -11,6 +11,7 @@ pub mod ground;
 pub mod judge;
 pub mod kinds;
 pub mod link;
+pub mod previous;
 pub mod run;
 pub mod soak;
 pub mod takeovers;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sallyport_harness::Proxy;
 
 /// A program's connections, whichever node they lead to.
@@ -21,6 +21,11 @@ impl Link {
     /// As a configuration names it.
     pub fn url(&self) -> String {
         self.proxies.iter().map(Proxy::url).collect::<Vec<_>>().join(",")
+    }
+
+    /// The first node alone.
+    pub fn first_url(&self) -> Result<String> {
+        Ok(self.proxies.first().context("a link leads somewhere")?.url())
     }
 
     /// Every connection breaks, new ones are refused.

@@ -54,11 +54,11 @@ impl Outcome {
     /// One line for people.
     pub fn line(&self) -> String {
         if let Some(why) = &self.skipped {
-            return format!("{:<24} SKIPPED: {why}", self.kind);
+            return format!("{:<26} SKIPPED: {why}", self.kind);
         }
         let takeover = self.takeover_s.map_or_else(String::new, |s| format!(", taken over in {s:.1} s"));
         format!(
-            "{:<24} {:>5} events, lost {}, duplicates {}, longest stall {:.1} s ({}){takeover}, in {:.0} s: {}",
+            "{:<26} {:>5} events, lost {}, duplicates {}, longest stall {:.1} s ({}){takeover}, in {:.0} s: {}",
             self.kind,
             self.events,
             self.lost,

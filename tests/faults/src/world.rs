@@ -178,21 +178,33 @@ impl World {
         Ok(())
     }
 
-    /// From the next start on, this program is taken from another folder: another version of it.
-    pub fn take_from(&mut self, name: &str, dir: &Path) {
+    /// From the next start on, this program is taken from another folder, or from the usual one again: another version of
+    /// it, which may know one address of the cluster only.
+    pub fn take_from(&mut self, name: &str, dir: Option<&Path>) -> Result<()> {
+        let Some(dir) = dir else {
+            self.programs_dir.remove(name);
+            return Ok(());
+        };
+        let config = config_of(&self.instance, name)?;
+        let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+        let link = self.link(name)?;
+        let text = text.replace(&link.url(), &link.first_url()?);
+        std::fs::write(previous_of(&config), text).context("write a configuration of another version")?;
         self.programs_dir.insert(name.to_owned(), dir.to_owned());
+        Ok(())
     }
 
     /// Starts a program and keeps it running from now on; with a crash point if one is given.
     pub fn begin(&mut self, name: &str, fault: Option<&str>) -> Result<()> {
         let program = program_of(name)?;
-        let recipe = match self.programs_dir.get(name) {
-            Some(dir) => Recipe::at(&dir.join(program)),
-            None => Recipe::with_faults(program)?,
+        let config = config_of(&self.instance, name)?;
+        let (recipe, config) = match self.programs_dir.get(name) {
+            Some(dir) => (Recipe::at(&dir.join(program)), previous_of(&config)),
+            None => (Recipe::with_faults(program)?, config),
         };
         let mut recipe = recipe
             .args(["run", "--config"])
-            .arg(config_of(&self.instance, name)?)
+            .arg(config)
             .stderr_to(self.instance.dir.join(format!("{name}.log")))
             .env("SALLYPORT_LOG", LOG_FILTER)
             .env("SALLYPORT_CLOCK_OFFSET", self.clock_file(name));
@@ -378,6 +390,11 @@ fn config_of(instance: &Instance, name: &str) -> Result<PathBuf> {
         AGENT => instance.agent_config(who),
         _ => instance.subscriber_config(who),
     })
+}
+
+/// Beside it, so that what it names is found.
+fn previous_of(config: &Path) -> PathBuf {
+    config.with_extension("previous.toml")
 }
 
 fn instance(dir: &Path) -> Result<Instance> {

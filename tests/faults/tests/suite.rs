@@ -75,7 +75,14 @@ fn the_end_of_all_power_loses_nothing_and_repeats_nothing() {
 fn what_people_do_to_clocks_streams_and_registries_loses_nothing_and_repeats_nothing() {
     survives(
         Disks::Plain,
-        &["clock-jump", "consumer-deleted", "stream-at-its-limit", "registry-reload", "relays-come-and-go"],
+        &[
+            "clock-jump-agent",
+            "subscriber-durable-deleted",
+            "ingest-at-its-limit",
+            "deliver-at-its-limit",
+            "registry-reload",
+            "relays-come-and-go",
+        ],
     );
 }
 

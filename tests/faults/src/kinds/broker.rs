@@ -16,16 +16,19 @@ const FULL_FOR: Duration = Duration::from_secs(8);
 /// Room that is left when the limit is set: a few messages.
 const ROOM_BYTES: i64 = 4_096;
 
-/// A durable is deleted, and made again by `provision`: it starts from the beginning of the stream, and nothing may be
-/// handed over a second time for that.
-pub(super) fn consumer_deleted(world: &mut World) -> Result<Done> {
-    let victims = [
-        (subject::DELIVER, "demo-supervision"),
-        (subject::DELIVER, "demo-marshals"),
-        (subject::INGEST, subject::RELAY_DURABLE),
-        (subject::RECEIPTS, subject::RELAY_DURABLE),
-    ];
-    let (stream, durable) = victims.choose(&mut world.rng).copied().context("a durable")?;
+/// An agency's durable is deleted, and made again by `provision`: it starts from the beginning of the stream, and nothing
+/// may be handed over a second time for that.
+pub(super) fn subscriber_durable_deleted(world: &mut World) -> Result<Done> {
+    deleted(world, &[(subject::DELIVER, "demo-supervision"), (subject::DELIVER, "demo-marshals")])
+}
+
+/// The same of a durable that the relay nodes share: everything is routed or forwarded again, and nothing told twice.
+pub(super) fn relay_durable_deleted(world: &mut World) -> Result<Done> {
+    deleted(world, &[(subject::INGEST, subject::RELAY_DURABLE), (subject::RECEIPTS, subject::RELAY_DURABLE)])
+}
+
+fn deleted(world: &mut World, any_of: &[(&str, &str)]) -> Result<Done> {
+    let (stream, durable) = any_of.choose(&mut world.rng).copied().context("a durable")?;
     let stored = world.at_hub(async |hub| {
         let stream = hub.stream(stream).await?;
         stream.delete_consumer(durable).await.context("delete the durable")?;
@@ -37,9 +40,7 @@ pub(super) fn consumer_deleted(world: &mut World) -> Result<Done> {
 }
 
 /// A stream may grow no further for a while: what comes waits where it is kept, and goes on afterwards.
-pub(super) fn stream_at_its_limit(world: &mut World) -> Result<Done> {
-    let streams = [subject::INGEST, subject::DELIVER, subject::RECEIPTS, subject::ANSWERS];
-    let name = streams.choose(&mut world.rng).copied().context("a stream")?;
+pub(super) fn at_its_limit(world: &mut World, name: &str) -> Result<Done> {
     let burst = world.jails.flow(Pace::BURST)?;
     let before = world.at_hub(async |hub| {
         let info = hub.stream(name).await?.cached_info().clone();

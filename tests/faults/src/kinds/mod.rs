@@ -20,6 +20,7 @@ pub use takeover::{Takeover, takeover};
 use std::time::Duration;
 
 use anyhow::Result;
+use sallyport_proto::subject;
 
 use crate::{Disks, World};
 
@@ -88,11 +89,17 @@ pub static ALL: &[Kind] = &[
     Kind::on("disk-full-read-model", Disks::Small, disks::read_model),
     Kind::on("disk-full-subscriber", Disks::Small, disks::bridge),
     Kind::on("power-cut", Disks::OneMachine, power::cut),
-    Kind::of("clock-jump", clocks::jump),
+    Kind::of("clock-jump-relay", |world| clocks::jump(world, "relay-")),
+    Kind::of("clock-jump-agent", |world| clocks::jump(world, "agent-")),
+    Kind::of("clock-jump-subscriber", |world| clocks::jump(world, "subscriber-")),
     Kind::of("slow-subscriber", subscribers::slow),
     Kind::of("subscriber-gone-a-week", subscribers::gone_for_a_week),
-    Kind::of("consumer-deleted", broker::consumer_deleted),
-    Kind::of("stream-at-its-limit", broker::stream_at_its_limit),
+    Kind::of("subscriber-durable-deleted", broker::subscriber_durable_deleted),
+    Kind::of("relay-durable-deleted", broker::relay_durable_deleted),
+    Kind::of("ingest-at-its-limit", |world| broker::at_its_limit(world, subject::INGEST)),
+    Kind::of("deliver-at-its-limit", |world| broker::at_its_limit(world, subject::DELIVER)),
+    Kind::of("receipts-at-its-limit", |world| broker::at_its_limit(world, subject::RECEIPTS)),
+    Kind::of("answers-at-its-limit", |world| broker::at_its_limit(world, subject::ANSWERS)),
     Kind::of("registry-reload", registry::reload),
     Kind::of("relays-come-and-go", relays::come_and_go),
 ];
