@@ -23,7 +23,7 @@ pub fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result
         if Instant::now() >= end {
             bail!("waited {deadline:?} in vain: {what}");
         }
-        std::thread::sleep(LOOK_EVERY);
+        crate::lasting(LOOK_EVERY);
     }
 }
 

@@ -166,7 +166,7 @@ fn exports(jail: &Jail, pace: Pace, paused: &AtomicBool, stop: &AtomicBool) -> R
     while !stop.load(Ordering::Relaxed) && pace.exports.is_none_or(|wanted| done < wanted) {
         export(jail, pace.custodies, paused, stop)?;
         done += 1;
-        std::thread::sleep(pace.every);
+        crate::lasting(pace.every);
     }
     Ok(())
 }
@@ -183,7 +183,7 @@ fn export(jail: &Jail, custodies: usize, paused: &AtomicBool, stop: &AtomicBool)
             break jail.ingest.clone().args(["--as-of", &as_of.to_string()]).arg(file);
         }
         drop(trying);
-        std::thread::sleep(TRY_AGAIN);
+        crate::lasting(TRY_AGAIN);
     };
     let mut asked_to_stop = None;
     loop {
@@ -201,7 +201,7 @@ fn export(jail: &Jail, custodies: usize, paused: &AtomicBool, stop: &AtomicBool)
                 bail!("the agent of {} does not take its export: {ended:?}", jail.ori);
             }
         }
-        std::thread::sleep(TRY_AGAIN);
+        crate::lasting(TRY_AGAIN);
     }
 }
 

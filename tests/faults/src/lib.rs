@@ -10,6 +10,7 @@ pub mod flow;
 pub mod ground;
 pub mod judge;
 pub mod kinds;
+mod lasting;
 pub mod link;
 pub mod previous;
 pub mod run;
@@ -17,5 +18,6 @@ pub mod soak;
 pub mod takeovers;
 pub mod world;
 
+pub use lasting::lasting;
 pub use run::{Outcome, Trial};
 pub use world::{Disks, World};

@@ -98,7 +98,7 @@ impl Trial {
         let began = Instant::now();
         let mark = judge::mark(&self.world.instance);
         let flow = self.world.jails.flow(Pace::STEADY)?;
-        std::thread::sleep(RUN_IN);
+        crate::lasting(RUN_IN);
         let done = (kind.apply)(&mut self.world);
         let done = done.with_context(|| format!("{}: {}", kind.name, self.world.logs()))?;
         self.world.revive()?;

@@ -38,14 +38,14 @@ fn versions_beside_each_other_and_a_rolling_upgrade_lose_nothing_and_repeat_noth
         assert!(status.success(), "{name} of revision {revision} ended with {status}");
         world.take_from(name, None).unwrap();
         world.begin(name, None).unwrap();
-        std::thread::sleep(BETWEEN);
+        sallyport_faults::lasting(BETWEEN);
     }
     // And one back again: a version that disappoints is taken out as it came in.
     let relay = old.iter().find(|name| name.starts_with("relay-")).unwrap();
     world.end(relay).unwrap();
     world.take_from(relay, Some(&programs)).unwrap();
     world.begin(relay, None).unwrap();
-    std::thread::sleep(BETWEEN);
+    sallyport_faults::lasting(BETWEEN);
     flow.end().unwrap();
     let report = world.calm().unwrap();
     assert!(report.is_clean(), "{}", report.findings().join("\n"));

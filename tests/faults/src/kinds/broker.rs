@@ -34,7 +34,7 @@ fn deleted(world: &mut World, any_of: &[(&str, &str)]) -> Result<Done> {
         stream.delete_consumer(durable).await.context("delete the durable")?;
         Ok(stream.cached_info().state.messages)
     })?;
-    std::thread::sleep(AWAY_FOR);
+    crate::lasting(AWAY_FOR);
     world.provision()?;
     Ok(Done::noted(format!("{durable} on {stream}, made again over {stored} stored messages")))
 }
@@ -49,7 +49,7 @@ pub(super) fn at_its_limit(world: &mut World, name: &str) -> Result<Done> {
         hub.login.js.update_stream(tight).await.context("take the room away")?;
         Ok(info)
     })?;
-    std::thread::sleep(FULL_FOR);
+    crate::lasting(FULL_FOR);
     let stored = world.at_hub(async |hub| {
         let stored = hub.stream(name).await?.cached_info().state.messages;
         hub.login.js.update_stream(before.config.clone()).await.context("give the room back")?;

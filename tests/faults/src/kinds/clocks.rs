@@ -26,7 +26,7 @@ pub(super) fn jump(world: &mut World, family: &str) -> Result<Done> {
         let seconds = JUMPS_S.choose(&mut world.rng).copied().context("a jump")?;
         set(seconds).context("set the clock wrong")?;
         jumps.push(format!("{seconds:+} s"));
-        std::thread::sleep(WRONG_FOR);
+        crate::lasting(WRONG_FOR);
     }
     set(0).context("set the clock right")?;
     let note = format!("{name}: {}, and back", jumps.join(", "));

@@ -50,7 +50,7 @@ fn full(world: &mut World, what: &str, which: impl Fn(&Volumes) -> &Volume) -> R
     let end = Instant::now() + FULL_FOR;
     let mut restarts = 0;
     while Instant::now() < end {
-        std::thread::sleep(REVIVE_EVERY);
+        crate::lasting(REVIVE_EVERY);
         restarts += world.revive()?;
     }
     if let Some(volumes) = &world.volumes {

@@ -38,7 +38,7 @@ fn some(world: &mut World, lasting: Duration, how: &str, break_it: impl Fn(&Link
     for name in &hit {
         break_it(world.link(name)?);
     }
-    std::thread::sleep(lasting);
+    crate::lasting(lasting);
     for name in &hit {
         world.link(name)?.restore();
     }

@@ -20,7 +20,7 @@ pub(super) fn cut(world: &mut World) -> Result<Done> {
     }
     let jails = world.jails.clone();
     let burst = jails.flow(Pace::BURST)?;
-    std::thread::sleep(RUN_IN);
+    crate::lasting(RUN_IN);
     // Written and not synced: that it is gone afterwards proves that such things are.
     let canary = world.instance.dir.join("canary");
     std::fs::write(&canary, CANARY).context("write the canary")?;

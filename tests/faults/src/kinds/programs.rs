@@ -39,12 +39,12 @@ pub(super) fn kill9_relay(world: &mut World) -> Result<Done> {
 pub(super) fn freeze(world: &mut World, family: &str) -> Result<Done> {
     let name = world.any(family)?;
     world.program(&name)?.freeze()?;
-    std::thread::sleep(FROZEN_FOR);
+    crate::lasting(FROZEN_FOR);
     world.program(&name)?.thaw()?;
     Ok(Done::noted(format!("{name} for {} s", FROZEN_FOR.as_secs())))
 }
 
 fn pause(world: &mut World) {
     let ms = world.rng.random_range(100..DEAD_FOR_MAX_MS);
-    std::thread::sleep(Duration::from_millis(ms));
+    crate::lasting(Duration::from_millis(ms));
 }

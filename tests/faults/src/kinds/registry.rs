@@ -15,7 +15,7 @@ pub(super) fn reload(world: &mut World) -> Result<Done> {
     let burst = world.jails.flow(Pace::BURST)?;
     for _ in 0..TIMES {
         world.instance.rewrite_registry()?;
-        std::thread::sleep(BETWEEN);
+        crate::lasting(BETWEEN);
     }
     burst.finish()?;
     Ok(Done::noted(format!("{TIMES} versions, up to {}", world.instance.version)))

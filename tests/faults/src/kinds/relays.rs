@@ -13,13 +13,13 @@ const BETWEEN: Duration = Duration::from_millis(1_500);
 pub(super) fn come_and_go(world: &mut World) -> Result<Done> {
     let burst = world.jails.flow(Pace::BURST)?;
     world.begin("relay-c", None)?;
-    std::thread::sleep(BETWEEN);
+    crate::lasting(BETWEEN);
     let left = world.end("relay-a")?;
     ensure!(left.success(), "relay-a ended with {left}");
-    std::thread::sleep(BETWEEN);
+    crate::lasting(BETWEEN);
     world.begin("relay-a", None)?;
     world.kill9("relay-b")?;
-    std::thread::sleep(BETWEEN);
+    crate::lasting(BETWEEN);
     world.revive()?;
     let left = world.end("relay-c")?;
     ensure!(left.success(), "relay-c ended with {left}");

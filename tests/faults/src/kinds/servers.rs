@@ -18,7 +18,7 @@ pub(super) fn kill9(world: &mut World) -> Result<Done> {
     let index = world.rng.random_range(0..3);
     let node = world.cluster.nodes().get_mut(index).context("a node")?;
     node.kill9()?;
-    std::thread::sleep(DEAD_FOR);
+    crate::lasting(DEAD_FOR);
     node.restart()?;
     world.cluster.wait_until_whole()?;
     Ok(Done::noted(format!("node-{}", index + 1)))
@@ -29,7 +29,7 @@ pub(super) fn freeze(world: &mut World) -> Result<Done> {
     let index = world.rng.random_range(0..3);
     let node = world.cluster.nodes().get_mut(index).context("a node")?;
     node.freeze()?;
-    std::thread::sleep(FROZEN_FOR);
+    crate::lasting(FROZEN_FOR);
     node.thaw()?;
     world.cluster.wait_until_whole()?;
     Ok(Done::noted(format!("node-{} for {} s", index + 1, FROZEN_FOR.as_secs())))

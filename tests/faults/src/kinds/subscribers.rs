@@ -29,9 +29,9 @@ pub(super) fn slow(world: &mut World) -> Result<Done> {
     world.link(&name)?.delay(SLOW_BY);
     for _ in 0..TURNS {
         world.program(&name)?.freeze()?;
-        std::thread::sleep(RESTS_FOR);
+        crate::lasting(RESTS_FOR);
         world.program(&name)?.thaw()?;
-        std::thread::sleep(WORKS_FOR);
+        crate::lasting(WORKS_FOR);
     }
     let fast =
         judge::since(&world.instance, &mark).into_iter().filter(|line| !name.ends_with(&line.subscriber));
