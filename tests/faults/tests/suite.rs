@@ -2,7 +2,7 @@
 //! at random and for as long as one likes, are `cargo xtask soak`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
-use sallyport_faults::{Disks, Trial, World, ground, kinds};
+use sallyport_faults::{Disks, Trial, World, flow::Pace, ground, judge, kinds};
 
 const SEED: u64 = 20_260_317;
 
@@ -72,21 +72,31 @@ fn the_end_of_all_power_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
-fn what_people_do_to_clocks_streams_and_registries_loses_nothing_and_repeats_nothing() {
-    survives(
-        Disks::Plain,
-        &[
-            "clock-jump-agent",
-            "subscriber-durable-deleted",
-            "ingest-at-its-limit",
-            "deliver-at-its-limit",
-            "registry-reload",
-            "relays-come-and-go",
-        ],
-    );
+fn clocks_that_jump_registries_that_change_and_nodes_that_come_and_go_lose_nothing_and_repeat_nothing() {
+    survives(Disks::Plain, &["clock-jump-agent", "registry-reload", "relays-come-and-go"]);
+}
+
+#[test]
+fn a_durable_deleted_by_mistake_and_streams_at_their_limits_lose_nothing_and_repeat_nothing() {
+    survives(Disks::Plain, &["subscriber-durable-deleted", "ingest-at-its-limit", "deliver-at-its-limit"]);
 }
 
 #[test]
 fn an_agency_that_is_slow_or_away_for_a_week_gets_everything_once_and_delays_nobody() {
     survives(Disks::Plain, &["slow-subscriber", "subscriber-gone-a-week"]);
+}
+
+/// The test of the tests: a bridge that hands some notices over twice is found, in its log and in its folder.
+#[test]
+fn a_bridge_that_hands_over_twice_is_found() {
+    let mut world = World::prepared(SEED, Disks::Plain).unwrap();
+    for name in world.from_the_start() {
+        let mutant = (name == "subscriber-demo-supervision").then_some("mutant:hand-over-twice");
+        world.begin(&name, mutant).unwrap();
+    }
+    world.wait_until_up().unwrap();
+    world.jails.flow(Pace { exports: Some(3), ..Pace::BURST }).unwrap().finish().unwrap();
+    let report = world.calm().unwrap();
+    assert!(!report.duplicates.is_empty());
+    assert!(!judge::folders(&world.instance).unwrap().wrong.is_empty());
 }
