@@ -1,12 +1,13 @@
 //! Receipts on their way back: verifies each, passes it on to the jail as the subscriber signed it, then settles. The
 //! agent folds by the receipt's digest, so that a repetition is harmless.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use async_nats::jetstream;
 use sallyport_link::{clock, fault, pull::Source, settle};
 use sallyport_proto::{
     answer::{Body, RelayedReceipt},
+    envelope::OpenError,
     ids::{Jurisdiction, Ori, SubscriberId},
     receipt::{Receipt, ReceiptError},
     registry::Registry,
@@ -14,6 +15,11 @@ use sallyport_proto::{
 };
 
 use crate::{answer, node::Node};
+
+/// A node may be behind in the roll-out of a registry that another one has: what it cannot place comes again after this.
+const LATER_REGISTRY_WAIT: Duration = Duration::from_secs(5);
+/// And so often, an hour in all: a roll-out takes less. By deliveries, because a clock may leap.
+const LATER_REGISTRY_TRIES_MAX: i64 = 720;
 
 /// Why a message on RECEIPTS is not passed on.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +34,17 @@ enum NotForwarded {
     UnknownSubscriber(SubscriberId),
     #[error("facility {0} is not in the registry")]
     UnknownFacility(Ori),
+}
+
+impl NotForwarded {
+    /// A newer registry, here or at another node, may know who said it and to whom it goes.
+    fn may_pass_later(&self) -> bool {
+        match self {
+            Self::UnknownSubscriber(_) | Self::UnknownFacility(_) => true,
+            Self::Receipt(error) => matches!(error, ReceiptError::Open(OpenError::UnknownKey)),
+            Self::Subject | Self::OtherSubscriber { .. } => false,
+        }
+    }
 }
 
 /// Forwards until shutdown.
@@ -62,6 +79,10 @@ async fn one_batch(node: &Arc<Node>, messages: Vec<jetstream::Message>) {
             }
             // Outcomes and availability are folded by `track`; nothing is passed on to a jail yet.
             Ok(None) => settle::ack(&message).await,
+            Err(why) if why.may_pass_later() && deliveries(&message) < LATER_REGISTRY_TRIES_MAX => {
+                tracing::info!(subject = %message.subject, %why, "receipt not passed on yet");
+                settle::nak_after(&message, LATER_REGISTRY_WAIT).await;
+            }
             Err(why) => {
                 // Kept on RECEIPTS as it came, counted as unreadable by `track`, credited to nobody.
                 tracing::warn!(subject = %message.subject, %why, "receipt not passed on");
@@ -81,6 +102,10 @@ async fn one_batch(node: &Arc<Node>, messages: Vec<jetstream::Message>) {
             settle::ack(message).await;
         }
     }
+}
+
+fn deliveries(message: &jetstream::Message) -> i64 {
+    message.info().map_or(LATER_REGISTRY_TRIES_MAX, |info| info.delivered)
 }
 
 type Forwarded = ((Jurisdiction, Ori), SubscriberId, RelayedReceipt);

@@ -84,10 +84,13 @@ described! {
     SLOW_READS: "sallyport_relay_slow_reads", [],
         "Times the client dropped messages because the relay read too slowly";
     /// Gauge, from the read model.
-    PENDING: "sallyport_relay_pending_notices", ["subscriber", "ori"],
+    PENDING: "sallyport_relay_pending_notices", ["subscriber"],
         "Notices without a RECEIVED, pings left out";
     /// Gauge, from the read model.
-    OLDEST_UNRECEIVED: "sallyport_relay_oldest_unreceived_seconds", ["subscriber", "ori"],
+    PENDING_BY_FACILITY: "sallyport_relay_pending_by_facility_notices", ["subscriber", "ori"],
+        "Notices of one facility without a RECEIVED, pings left out; absent where there is none";
+    /// Gauge, from the read model.
+    OLDEST_UNRECEIVED: "sallyport_relay_oldest_unreceived_seconds", ["subscriber"],
         "Age of the oldest notice without a RECEIVED, pings left out; 0 when there is none";
     /// Gauge, from the read model.
     STAGE: "sallyport_relay_stage_seconds", ["subscriber", "stage", "quantile"],
@@ -134,6 +137,7 @@ pub struct Metrics {
     unreadable: Counters,
     rebuilds: Counter,
     pub(crate) pending: Counts,
+    pub(crate) pending_by_facility: Counts,
     pub(crate) oldest_unreceived: Seconds,
     pub(crate) stage: Seconds,
     pub(crate) unsubscribed: Counts,
@@ -161,6 +165,7 @@ impl Metrics {
             unreadable: Family::default(),
             rebuilds: Counter::default(),
             pending: Family::default(),
+            pending_by_facility: Family::default(),
             oldest_unreceived: Family::default(),
             stage: Family::default(),
             unsubscribed: Family::default(),
@@ -188,6 +193,8 @@ impl Metrics {
         registry.register(IN_FLIGHT.name, IN_FLIGHT.help, self.in_flight.clone());
         registry.register(COMMIT.name, COMMIT.help, self.commit.clone());
         registry.register(PENDING.name, PENDING.help, self.pending.clone());
+        let by_facility = self.pending_by_facility.clone();
+        registry.register(PENDING_BY_FACILITY.name, PENDING_BY_FACILITY.help, by_facility);
         registry.register(OLDEST_UNRECEIVED.name, OLDEST_UNRECEIVED.help, self.oldest_unreceived.clone());
         registry.register(STAGE.name, STAGE.help, self.stage.clone());
         registry.register(UNSUBSCRIBED.name, UNSUBSCRIBED.help, self.unsubscribed.clone());
@@ -259,6 +266,7 @@ impl Metrics {
     pub(crate) fn refresh(&self, set: impl FnOnce(&Self)) {
         let _whole = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
         self.pending.clear();
+        self.pending_by_facility.clear();
         self.oldest_unreceived.clear();
         self.stage.clear();
         self.unsubscribed.clear();

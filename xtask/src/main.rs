@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod demo;
 mod house;
+mod load;
 mod nats;
 mod proto;
 mod sample;
@@ -49,6 +50,8 @@ enum Task {
     Demo(demo::Options),
     /// Measure floors and product on one server
     Bench(bench::Options),
+    /// A whole country's jails and agencies with real connections
+    Load(load::Options),
     /// Build the programs: plain, and apart from them with crash points for the kill tests
     Build,
     /// Apply faults at random to real programs on a real cluster, for as long as asked
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Sample { out } => sample::run(&out),
         Task::Demo(options) => return demo::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Load(options) => load::run(&options),
         Task::Build => build::both(),
         Task::Soak(options) => soak::run(&options),
         Task::Test(options) => test::run(&options),

@@ -22,7 +22,7 @@ pub struct Summary {
     pub unchanged: u64,
     /// Still in custody.
     pub no_release: u64,
-    /// Left as they are: a newer record of them was read before.
+    /// Left as they are: a newer record of them, which says otherwise, was read before.
     #[serde(default)]
     pub outdated: u64,
     /// Texts that the mapping does not know, with their rows.
@@ -75,7 +75,11 @@ impl fmt::Display for Summary {
         )?;
         writeln!(f, "  {} kept aside because of problems", self.refused)?;
         if self.outdated > 0 {
-            writeln!(f, "  {} left as they are: a newer record of them was read before", self.outdated)?;
+            writeln!(
+                f,
+                "  {} left as they are: a newer record of them was read before, which says otherwise",
+                self.outdated
+            )?;
         }
         if self.disagreeing > 0 {
             writeln!(f, "  {} with rows that map to different reasons", self.disagreeing)?;

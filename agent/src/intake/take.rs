@@ -38,7 +38,7 @@ pub(super) enum Taken {
     Withheld,
     /// Under the floor.
     WithheldByFloor,
-    /// A newer record of it was read before.
+    /// It says otherwise than a newer record of it that was read before.
     Outdated,
     /// Still in custody, and nothing was told before.
     NoRelease,
@@ -77,9 +77,7 @@ impl Taking<'_> {
         let facility = &self.desk.facility;
         let key = custody_key(&facility.secret, &facility.ori, custody.booking_number.expose());
         let now = super::now();
-        if is_outdated(custody.as_of, store::newest_reading(connection, &key)?, now) {
-            return Ok(Taken::Outdated);
-        }
+        let outdated = is_outdated(custody.as_of, store::newest_reading(connection, &key)?, now);
         let grants = RegistryGrants { registry: self.registry, ori: &facility.ori };
         let input =
             disclose::Input { custody, ori: &facility.ori, secret: &facility.secret, grants: &grants, now };
@@ -94,6 +92,9 @@ impl Taking<'_> {
             grants: &grants,
             now,
         });
+        if outdated {
+            return Ok(if drafts.is_empty() { Taken::Unchanged } else { Taken::Outdated });
+        }
         clear_refused(connection, key.as_str())?;
         if drafts.is_empty() {
             store::note_reading(connection, &key, custody.as_of.min(now))?;

@@ -101,6 +101,8 @@ async fn an_older_export_never_takes_the_place_of_a_newer_one() {
     bed.export_of("2026-06-02T00:00:00Z", false, later).await;
     let stale = bed.export_of("2026-06-01T00:00:00Z", false, earlier).await;
     assert_eq!((stale.events, stale.outdated), (0, 1));
+    let same = bed.export_of("2026-06-01T00:00:00Z", false, later).await;
+    assert_eq!((same.events, same.outdated, same.unchanged), (0, 0, 1));
     let newer = bed.export_of("2026-06-03T00:00:00Z", false, earlier).await;
     assert_eq!((newer.events, newer.outdated), (1, 0));
 }

@@ -19,8 +19,9 @@ fn touched() -> String {
     metrics.unreadable("INGEST", 1);
     metrics.refresh(|m| {
         let pair = vec![("subscriber", subscriber.to_string()), ("ori", ori.to_string())];
-        m.pending.get_or_create(&pair).set(1);
-        m.oldest_unreceived.get_or_create(&pair).set(1.5);
+        m.pending.get_or_create(&of_subscriber(&subscriber)).set(1);
+        m.pending_by_facility.get_or_create(&pair).set(1);
+        m.oldest_unreceived.get_or_create(&of_subscriber(&subscriber)).set(1.5);
         let stage = vec![
             ("subscriber", subscriber.to_string()),
             ("stage", "t6-t5".to_owned()),

@@ -79,17 +79,12 @@ struct Heads {
 impl Heads {
     /// Who stands still: the same notice is the oldest for too long, by its own age and by our watching.
     fn judge(&mut self, waiting: &[Waiting], now: Timestamp) -> Vec<Stalled> {
-        let real = || waiting.iter().filter(|waiting| !waiting.ping);
-        self.oldest.retain(|key, _| real().any(|w| (&w.subscriber, &w.ori) == (&key.0, &key.1)));
+        let mut before = std::mem::take(&mut self.oldest);
         let mut stalled = Vec::new();
-        for one in real() {
-            let head = self
-                .oldest
-                .entry((one.subscriber.clone(), one.ori.clone()))
-                .or_insert_with(|| (one.oldest.clone(), now));
-            if head.0 != one.oldest {
-                *head = (one.oldest.clone(), now);
-            }
+        for one in waiting.iter().filter(|waiting| !waiting.ping) {
+            let key = (one.subscriber.clone(), one.ori.clone());
+            let same = before.remove(&key).filter(|(oldest, _)| *oldest == one.oldest);
+            let head = self.oldest.entry(key).or_insert_with(|| same.unwrap_or((one.oldest.clone(), now)));
             let stood = now.duration_since(head.1).min(now.duration_since(one.oldest_t5));
             if stood >= STALLED_AFTER {
                 stalled.push(Stalled {
@@ -139,24 +134,30 @@ impl Seen {
         metrics.refresh(|metrics| {
             // Every subscriber of the registry has a gauge: a series that vanishes at zero cannot be alarmed on.
             for subscriber in registry.subscribers.keys() {
-                metrics.unsubscribed.get_or_create(&of_subscriber(subscriber)).set(0);
-                for ori in registry.facilities.keys() {
-                    let pair = pair(subscriber, ori);
-                    metrics.pending.get_or_create(&pair).set(0);
-                    metrics.oldest_unreceived.get_or_create(&pair).set(0.0);
-                }
+                let labels = of_subscriber(subscriber);
+                metrics.unsubscribed.get_or_create(&labels).set(0);
+                metrics.pending.get_or_create(&labels).set(0);
+                metrics.oldest_unreceived.get_or_create(&labels).set(0.0);
             }
             for one in self.waiting.iter().filter(|one| !one.ping && known(&one.subscriber)) {
-                let pair = pair(&one.subscriber, &one.ori);
+                let (labels, notices) = (of_subscriber(&one.subscriber), i64::try_from(one.notices));
+                let notices = notices.unwrap_or(i64::MAX);
                 let age = now.duration_since(one.oldest_t5).as_secs_f64();
-                metrics.pending.get_or_create(&pair).set(i64::try_from(one.notices).unwrap_or(i64::MAX));
-                metrics.oldest_unreceived.get_or_create(&pair).set(age);
+                metrics.pending.get_or_create(&labels).inc_by(notices);
+                // Pairs only where something waits: a country has millions of them.
+                metrics.pending_by_facility.get_or_create(&pair(&one.subscriber, &one.ori)).inc_by(notices);
+                let oldest = metrics.oldest_unreceived.get_or_create_owned(&labels);
+                oldest.set(oldest.get().max(age));
             }
             for (subscriber, count) in self.unsubscribed.iter().filter(|(id, _)| known(id)) {
                 metrics.unsubscribed.get_or_create(&of_subscriber(subscriber)).set(*count);
             }
-            for subscriber in registry.subscribers.keys() {
-                self.show_stages(metrics, subscriber);
+            let mut by_subscriber: BTreeMap<&SubscriberId, Vec<&Times>> = BTreeMap::new();
+            for (subscriber, times) in self.stages.iter().filter(|(id, _)| known(id)) {
+                by_subscriber.entry(subscriber).or_default().push(times);
+            }
+            for (subscriber, times) in by_subscriber {
+                show_stages(metrics, subscriber, &times);
             }
             for stream in Stream::ALL {
                 let whole_at = self.positions.get(stream).and_then(|position| position.whole_at);
@@ -167,25 +168,21 @@ impl Seen {
             }
         });
     }
+}
 
-    fn show_stages(&self, metrics: &Metrics, subscriber: &SubscriberId) {
-        for stage in [Stage::Store, Stage::Route, Stage::Deliver] {
-            let mut values: Vec<f64> = self
-                .stages
-                .iter()
-                .filter(|(id, _)| id == subscriber)
-                .filter_map(|(_, times)| Some(times.stage(stage)?.value.as_secs_f64()))
-                .collect();
-            values.sort_by(f64::total_cmp);
-            for (share, name) in [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")] {
-                if let Some(value) = percentile(&values, share) {
-                    let labels = vec![
-                        ("subscriber", subscriber.to_string()),
-                        ("stage", stage.as_str().to_owned()),
-                        ("quantile", name.to_owned()),
-                    ];
-                    metrics.stage.get_or_create(&labels).set(value);
-                }
+fn show_stages(metrics: &Metrics, subscriber: &SubscriberId, times: &[&Times]) {
+    for stage in [Stage::Store, Stage::Route, Stage::Deliver] {
+        let mut values: Vec<f64> =
+            times.iter().filter_map(|times| Some(times.stage(stage)?.value.as_secs_f64())).collect();
+        values.sort_by(f64::total_cmp);
+        for (share, name) in [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")] {
+            if let Some(value) = percentile(&values, share) {
+                let labels = vec![
+                    ("subscriber", subscriber.to_string()),
+                    ("stage", stage.as_str().to_owned()),
+                    ("quantile", name.to_owned()),
+                ];
+                metrics.stage.get_or_create(&labels).set(value);
             }
         }
     }

@@ -37,30 +37,30 @@ const ACK_WAIT: Duration = Duration::from_secs(15);
 const STREAM_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 /// Where a floor is run, and with which keys.
-pub(crate) struct Floor {
+pub struct Floor {
     /// The server.
-    pub(crate) url: String,
+    pub url: String,
     /// The floor's own account on it.
-    pub(crate) login: (&'static str, &'static str),
+    pub login: (&'static str, &'static str),
     /// Of each stream and durable.
-    pub(crate) replicas: usize,
+    pub replicas: usize,
     /// Signs, and verifies.
-    pub(crate) keys: (Signer, SigningKey),
+    pub keys: (Signer, SigningKey),
 }
 
 /// How long it took.
-pub(crate) struct Reached {
+pub struct Reached {
     /// From the first message stored on A to the last stored on C, by the broker's clock.
-    pub(crate) whole: Duration,
+    pub whole: Duration,
     /// From publishing until the second hop, the subscriber's, has it.
-    pub(crate) deliver_us: Histogram<u64>,
+    pub deliver_us: Histogram<u64>,
     /// From publishing until the sink has it.
-    pub(crate) loop_us: Histogram<u64>,
+    pub loop_us: Histogram<u64>,
 }
 
 impl Floor {
     /// Sends `n` messages through: one `every` so often, or all as fast as it goes. The streams are made anew.
-    pub(crate) async fn run(&self, n: u64, every: Option<Duration>, shares: Shares) -> Result<Reached> {
+    pub async fn run(&self, n: u64, every: Option<Duration>, shares: Shares) -> Result<Reached> {
         let setup = self.connect().await?;
         let began = Instant::now();
         let mut hops = JoinSet::new();

@@ -1,20 +1,21 @@
 //! The bench: in one run on the same server the bare floor, the signed floor and the product's whole loop, and how the one
 //! compares with the others. What the figures are aims for stands in `docs/performance.md`; nothing here asserts one.
 //!
-//! `cargo xtask bench` builds the programs and calls [`run`].
+//! `cargo xtask bench` builds the programs and calls [`run`]. What `tests/load` needs of it as well is public: the servers
+//! ([`stage`]), the [`floor`], and how a program's memory and time are read ([`usage`]).
 
 mod broker;
 mod burst;
-mod floor;
+pub mod floor;
 mod input;
 mod machine;
 mod paced;
-mod percentiles;
+pub mod percentiles;
 mod report;
 mod route;
 pub mod signatures;
-mod stage;
-mod usage;
+pub mod stage;
+pub mod usage;
 
 use std::{path::Path, time::Duration};
 
@@ -93,7 +94,8 @@ pub fn run(options: Options, dir: &Path, say: &dyn Fn(&str)) -> Result<Report> {
     runtime.block_on(bench.measure(&mut stage, port, machine, routes))
 }
 
-fn floor(stage: &Stage, replicas: usize) -> Result<Floor> {
+/// The floor on the servers of a stage.
+pub fn floor(stage: &Stage, replicas: usize) -> Result<Floor> {
     let pair = KeyPair::new_service();
     let signer = Signer::from_seed(&pair.seed().context("a seed")?).context("a signing key")?;
     let key = pair.public_key().parse().context("a public key")?;

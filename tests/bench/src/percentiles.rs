@@ -10,7 +10,7 @@ const DIGITS: u8 = 3;
 
 /// An empty histogram of microseconds.
 #[allow(clippy::expect_used, reason = "the bounds are constants that a test makes a histogram of")]
-pub(crate) fn histogram() -> Histogram<u64> {
+pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("constant bounds")
 }
 

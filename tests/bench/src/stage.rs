@@ -14,9 +14,9 @@ use sallyport_ground::{Allow, Facility, Instance, Subscriber, example};
 use sallyport_harness::{Cluster, Program, Recipe, Server};
 
 /// The only relay node.
-pub(crate) const NODE: &str = "a";
+pub const NODE: &str = "a";
 /// The floor's login, on loopback, on a server that lives for minutes.
-pub(crate) const FLOOR_LOGIN: (&str, &str) = ("floor", "floor");
+pub const FLOOR_LOGIN: (&str, &str) = ("floor", "floor");
 /// Before the server says its port; never listened on.
 const ANY_PORT: u16 = 4222;
 /// A command that reads or writes files and makes a few requests; a replicated durable costs 70 ms, and there are 100.
@@ -31,10 +31,11 @@ const FIELDS: [&str; 4] = ["booking_number", "disposition_texts", "charges", "bo
 const PURPOSE: &str = "SUPERVISION";
 
 /// Servers and programs of one run.
-pub(crate) struct Stage {
-    pub(crate) instance: Instance,
+pub struct Stage {
+    /// Its keys, names and files.
+    pub instance: Instance,
     servers: Servers,
-    relay: Program,
+    relays: Vec<Program>,
     subscribers: Vec<Program>,
 }
 
@@ -44,7 +45,7 @@ enum Servers {
 }
 
 /// A jail of the bench, allowed to tell the first so many subscribers.
-pub(crate) fn facility(ori: &str, may_tell: usize, http_port: u16) -> Facility {
+pub fn facility(ori: &str, may_tell: usize, http_port: u16) -> Facility {
     let allow = (1..=may_tell).map(|number| Allow {
         subscriber: subscriber_id(number),
         purpose: PURPOSE.into(),
@@ -64,7 +65,7 @@ pub(crate) fn facility(ori: &str, may_tell: usize, http_port: u16) -> Facility {
 }
 
 /// The `number`th subscriber, from 1.
-pub(crate) fn subscriber_id(number: usize) -> String {
+pub fn subscriber_id(number: usize) -> String {
     format!("bench-{number:03}")
 }
 
@@ -86,14 +87,14 @@ fn subscriber(number: usize) -> Subscriber {
 }
 
 /// A loopback port that is free now; the program that gets it binds at once.
-pub(crate) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
     Ok(listener.local_addr().context("read the port")?.port())
 }
 
 impl Stage {
     /// Starts servers, relay and one subscriber, with everything in `dir`.
-    pub(crate) fn set(dir: &Path, replicas: usize, facilities: Vec<Facility>) -> Result<Self> {
+    pub fn set(dir: &Path, replicas: usize, facilities: Vec<Facility>) -> Result<Self> {
         let mut instance = Instance {
             dir: dir.to_owned(),
             name: "zz-bench".into(),
@@ -107,15 +108,41 @@ impl Stage {
             max_file_store_bytes: FILE_STORE_BYTES,
         };
         let servers = Servers::start(&mut instance)?;
-        provision(&instance, &[])?;
-        let relay = run("sallyport-relay", &instance.relay_config(NODE), dir, "relay")?;
-        let mut stage = Self { instance, servers, relay, subscribers: Vec::new() };
+        let mut stage = Self { instance, servers, relays: Vec::new(), subscribers: Vec::new() };
+        provision(&stage.instance, &[])?;
+        stage.start_relays()?;
         stage.start_subscribers()?;
         Ok(stage)
     }
 
+    /// Servers with streams and durables for this instance; no program of ours runs yet.
+    pub fn bare(mut instance: Instance) -> Result<Self> {
+        let servers = Servers::start(&mut instance)?;
+        provision(&instance, &[])?;
+        Ok(Self { instance, servers, relays: Vec::new(), subscribers: Vec::new() })
+    }
+
+    /// Starts every node of the instance.
+    pub fn start_relays(&mut self) -> Result<()> {
+        for node in &self.instance.nodes {
+            let (config, log) = (self.instance.relay_config(node), format!("relay-{node}"));
+            self.relays.push(run("sallyport-relay", &config, &self.instance.dir, &log)?);
+        }
+        Ok(())
+    }
+
+    /// Ends every node in order.
+    pub fn end_relays(&mut self) -> Result<()> {
+        self.relays.drain(..).try_for_each(|mut relay| end(&mut relay))
+    }
+
+    /// The nodes of the cluster, or the one server.
+    pub fn servers(&mut self) -> &mut [Server] {
+        self.servers.nodes()
+    }
+
     /// Adds subscribers up to this number, and these facilities, on the same servers.
-    pub(crate) fn widen(&mut self, subscribers: usize, facilities: Vec<Facility>) -> Result<()> {
+    pub fn widen(&mut self, subscribers: usize, facilities: Vec<Facility>) -> Result<()> {
         self.instance.subscribers = (1..=subscribers).map(subscriber).collect();
         self.instance.facilities.extend(facilities);
         self.instance.version += 1;
@@ -124,9 +151,8 @@ impl Stage {
         self.servers.restart_with(&text)?;
         provision(&self.instance, &[])?;
         // A relay that starts with the registry routes by it from the first event on.
-        end(&mut self.relay)?;
-        let config = self.instance.relay_config(NODE);
-        self.relay = run("sallyport-relay", &config, &self.instance.dir, "relay")?;
+        self.end_relays()?;
+        self.start_relays()?;
         self.start_subscribers()
     }
 
@@ -140,12 +166,12 @@ impl Stage {
     }
 
     /// Starts the agent of a facility.
-    pub(crate) fn start_agent(&self, ori: &str) -> Result<Program> {
+    pub fn start_agent(&self, ori: &str) -> Result<Program> {
         run("sallyport-agent", &self.instance.agent_config(ori), &self.instance.dir, ori)
     }
 
     /// Fills the store of an agent that does not run; every custody of the export must become an event.
-    pub(crate) fn ingest(&self, ori: &str, export: &Path, events: u64) -> Result<()> {
+    pub fn ingest(&self, ori: &str, export: &Path, events: u64) -> Result<()> {
         let config = self.instance.agent_config(ori);
         let recipe = Recipe::new("sallyport-agent")?.arg("ingest").arg(export).arg("--config").arg(config);
         let ended = recipe.arg("--json").run(INGEST_DEADLINE)?;
@@ -161,22 +187,22 @@ impl Stage {
     }
 
     /// The server that every program connects to; the floor too.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.instance.nats_port)
     }
 
     /// Process ids of what runs all the time, by name; of several, under one name.
-    pub(crate) fn pids(&mut self) -> Vec<(&'static str, Vec<u32>)> {
+    pub fn pids(&mut self) -> Vec<(&'static str, Vec<u32>)> {
         vec![
             ("nats-server", self.servers.pids()),
-            ("relay", vec![self.relay.pid()]),
+            ("relay", self.relays.iter().map(Program::pid).collect()),
             ("subscribers", self.subscribers.iter().map(Program::pid).collect()),
         ]
     }
 
     /// Fails when a program has ended, and says which.
-    pub(crate) fn all_run(&mut self) -> Result<()> {
-        for program in self.subscribers.iter_mut().chain([&mut self.relay]) {
+    pub fn all_run(&mut self) -> Result<()> {
+        for program in self.subscribers.iter_mut().chain(&mut self.relays) {
             if !program.is_running()? {
                 bail!("{program:?} has ended; its log lies in {}", self.instance.dir.display());
             }
@@ -242,8 +268,10 @@ fn server_config(instance: &Instance) -> Result<String> {
     ))
 }
 
+/// What an operator types after every change of the registry's parties.
 fn provision(instance: &Instance, more: &[&str]) -> Result<()> {
-    let config = instance.relay_config(NODE);
+    let node = instance.nodes.first().map_or(NODE, String::as_str);
+    let config = instance.relay_config(node);
     let recipe = Recipe::new("sallyport-relay")?.arg("provision").arg("--config").arg(config).args(more);
     let ended = recipe.run(COMMAND_DEADLINE)?;
     if ended.code()? != 0 {
@@ -258,7 +286,7 @@ fn run(program: &str, config: &Path, dir: &Path, log: &str) -> Result<Program> {
 }
 
 /// Asks a program to end, and waits for it.
-pub(crate) fn end(program: &mut Program) -> Result<()> {
+pub fn end(program: &mut Program) -> Result<()> {
     program.terminate()?;
     program.wait(COMMAND_DEADLINE).map(drop)
 }

@@ -11,7 +11,7 @@ const UTIME: usize = 11;
 const STIME: usize = 12;
 
 /// Resident memory, MiB.
-pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+pub fn resident_mib(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read a program's memory")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().context("VmRSS in kB")?;
@@ -19,7 +19,7 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
 }
 
 /// Processor time so far, of all of them together.
-pub(crate) fn cpu(pids: &[u32]) -> Result<Duration> {
+pub fn cpu(pids: &[u32]) -> Result<Duration> {
     pids.iter().map(|pid| cpu_of(*pid)).sum()
 }
 

@@ -130,6 +130,6 @@ async fn nonsense_is_answered_with_an_error_and_spoils_nothing() {
     let own = subject::notify_catchup(&jail.st, &jail.ori);
     let answer = jail.ask_catch_up(&own, b"\xff\xff nonsense".to_vec()).await;
     let error = answer.expect_err("an error is answered");
-    assert!(error.to_string().contains("not a catch-up request"), "{error:#}");
+    assert!(error.to_string().contains("catchup_request: not protobuf of this message"), "{error:#}");
     assert!(jail.catch_up(0, None).await.unwrap().answers.is_empty());
 }

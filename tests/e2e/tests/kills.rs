@@ -60,6 +60,8 @@ impl Kills {
             let drop = world.instance.drop_dir(JAIL);
             let aside = drop.with_extension("aside");
             std::fs::copy(&file, &aside).unwrap();
+            // The file's time is the moment it speaks of.
+            std::fs::File::options().write(true).open(&aside).unwrap().set_modified(as_of.into()).unwrap();
             std::fs::rename(&aside, drop.join("export.csv")).unwrap();
             true
         } else {

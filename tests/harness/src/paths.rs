@@ -17,8 +17,14 @@ pub fn target_dir() -> PathBuf {
     own_target_dir().unwrap_or_else(|| workspace_root().join("target"))
 }
 
-/// The folder of the workspace this crate was built from.
+/// The folder of the workspace that is being worked in: the one cargo runs us from, else the one this crate was built
+/// from. Several clones may share a target folder, and then what was built from one runs in another.
 pub fn workspace_root() -> PathBuf {
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let is_root = |dir: &&Path| dir.join("Cargo.lock").is_file() && dir.join("xtask").is_dir();
+    if let Some(root) = running.as_deref().and_then(|dir| dir.ancestors().find(is_root)) {
+        return root.to_path_buf();
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
