@@ -52,7 +52,9 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
     let mut source = Source::new(node.js.clone(), subject::RECEIPTS, subject::RELAY_DURABLE);
     while let Some(messages) = source.next(&node.shutdown).await {
         fault::point("relay.forward.after-pull");
+        let hold = node.in_hand.hold(messages.iter(), None);
         one_batch(&node, messages).await;
+        drop(hold);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod commit;
 pub mod config;
 mod forward;
 pub mod http;
+pub mod in_hand;
 mod intake;
 pub mod keys;
 pub mod lag;

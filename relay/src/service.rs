@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     forward,
     http::{self, Health, Pages},
-    intake,
+    in_hand, intake,
     metrics::Metrics,
     node::Node,
     provision::safety,
@@ -68,6 +68,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         js,
         routing: Arc::new(ArcSwap::from_pointee(Routing::new(first.clone(), clock::now()))),
         registry: Arc::new(ArcSwap::from(first)),
+        in_hand: Arc::default(),
         metrics: Arc::new(Metrics::new(counters)),
         shutdown: shutdown.clone(),
     });
@@ -81,6 +82,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("commit", OnError::ShutDown, commit::run(node.clone(), from_prepare, to_answer));
     tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
+    tasks.spawn("in hand", OnError::ShutDown, in_hand::run(node.clone()));
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
     let fold = Fold {
         js: node.js.clone(),

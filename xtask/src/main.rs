@@ -11,6 +11,7 @@ mod nats;
 mod proto;
 mod sample;
 mod sim;
+mod soak;
 mod test;
 mod workspace;
 
@@ -56,6 +57,8 @@ enum Task {
     Build,
     /// Run seeds of the deterministic simulation
     Sim(sim::Options),
+    /// Apply faults at random to real programs on a real cluster, for as long as asked
+    Soak(soak::Options),
     /// Run what CI runs: format, lints, every test, docs
     Test(test::Options),
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Load(options) => load::run(&options),
         Task::Build => build::both(),
         Task::Sim(options) => sim::run(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match done {

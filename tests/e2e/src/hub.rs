@@ -24,7 +24,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn open(url: &str, registry: Registry) -> Result<Self> {
+    /// Logs in as the observing user that [`crate::world::with_user`] put into the server's configuration.
+    pub async fn open(url: &str, registry: Registry) -> Result<Self> {
         Ok(Self { login: Login::with_password(url, OBSERVER, OBSERVER).await?, registry })
     }
 

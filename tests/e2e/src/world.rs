@@ -25,7 +25,7 @@ pub const ANY_PORT: u16 = 1;
 /// After SIGTERM: the grace period of our programs and some.
 const END_DEADLINE: Duration = Duration::from_secs(20);
 /// Sees and may do everything at the hub: so that a test looks at streams without borrowing a program's login.
-pub(crate) const OBSERVER: &str = "observer";
+pub const OBSERVER: &str = "observer";
 
 /// The relay's name as a program.
 pub const RELAY: &str = "sallyport-relay";
@@ -358,7 +358,7 @@ impl World {
 }
 
 /// Puts port 0 where a configuration has [`ANY_PORT`], and into every relay node's.
-fn open_any_port(instance: &Instance) -> Result<()> {
+pub fn open_any_port(instance: &Instance) -> Result<()> {
     let configs = instance.facilities.iter().map(|f| instance.agent_config(&f.ori));
     for config in configs.chain(instance.subscribers.iter().map(|s| instance.subscriber_config(&s.id))) {
         let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
@@ -382,7 +382,7 @@ pub fn with_user(rendered: &str, account: &str, user: &str) -> Result<String> {
 }
 
 /// Parses the instance's registry.
-pub(crate) fn read_registry(instance: &Instance) -> Result<Registry> {
+pub fn read_registry(instance: &Instance) -> Result<Registry> {
     let file = instance.registry_file();
     let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
     match Registry::parse(&text) {
