@@ -74,6 +74,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read the streams from end to end and name everything that is missing between them. Exit 0: nothing is.
+    Audit {
+        #[arg(long)]
+        config: PathBuf,
+        /// Only what was stored since: a time (2026-11-21T00:00:00Z) or a span (90m, 24h, 7d).
+        #[arg(long, value_parser = look::since)]
+        since: Option<look::Since>,
+        /// What is younger than so many seconds is on its way and not missed.
+        #[arg(long, default_value_t = sallyport_relay::audit::GRACE.as_secs())]
+        grace_s: i64,
+        #[arg(long)]
+        json: bool,
+    },
     /// Check a bundle offline, with the registrar's public key alone.
     Verify {
         file: PathBuf,
@@ -141,6 +154,7 @@ async fn run(command: Command) -> u8 {
         Command::Trace { event, config, facility, bundle, json } => {
             look::trace(&config, &event, facility.as_ref(), bundle.as_deref(), json).await
         }
+        Command::Audit { config, since, grace_s, json } => look::audit(&config, since, grace_s, json).await,
         Command::Verify { file, registrar_key, json } => look::verify(&file, &registrar_key, json),
         Command::Key { kind, out } => answer(keys::make(kind, &out)),
         Command::SignRegistry { file, seed } => {

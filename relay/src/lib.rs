@@ -3,6 +3,7 @@
 //! What is pure lives in `relay/core`.
 
 mod answer;
+pub mod audit;
 mod catchup;
 mod commit;
 pub mod config;
@@ -17,5 +18,6 @@ mod parked;
 pub mod provision;
 mod registry;
 pub mod service;
+pub mod sweep;
 pub mod trace;
 pub mod track;

@@ -127,7 +127,11 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
         user(
             out,
             relay.connect_key.as_str(),
-            &relay_publish(&subject::track_consumer(&relay.node)),
+            &relay_publish(&[
+                subject::track_consumer(&relay.node),
+                subject::audit_consumer(&relay.node),
+                subject::archive_consumer(&relay.node),
+            ]),
             &[format!("{}.>", subject::inbox_of_relay(&relay.node)), subject::HUB_CATCHUP.to_owned()],
             true,
         )?;
@@ -151,8 +155,8 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
     writeln!(out, "    ]\n  }}")
 }
 
-/// What a relay node may publish; its own reader per stream is named exactly (invariant 10).
-fn relay_publish(track: &str) -> Vec<String> {
+/// What a relay node may publish; its own readers per stream are named exactly (invariant 10).
+fn relay_publish(readers: &[String]) -> Vec<String> {
     let mut allow = strings(&[
         "hub.v1.deliver.>",
         "hub.v1.routed.>",
@@ -167,8 +171,10 @@ fn relay_publish(track: &str) -> Vec<String> {
         "$JS.API.STREAM.INFO.*",
         "$JS.API.STREAM.MSG.GET.*",
     ]);
-    for call in ["CREATE", "DELETE", "INFO", "MSG.NEXT"] {
-        allow.push(format!("$JS.API.CONSUMER.{call}.*.{track}"));
+    for reader in readers {
+        for call in ["CREATE", "DELETE", "INFO", "MSG.NEXT"] {
+            allow.push(format!("$JS.API.CONSUMER.{call}.*.{reader}"));
+        }
     }
     // The board and `lag` read how far each subscriber's durable is.
     allow.push(format!("$JS.API.CONSUMER.INFO.{}.*", subject::DELIVER));

@@ -47,6 +47,9 @@ pub enum Stream {
     /// What was refused.
     #[serde(rename = "PARKED")]
     Parked,
+    /// That jails are alive, and how far they numbered.
+    #[serde(rename = "HEARTBEATS")]
+    Heartbeats,
 }
 
 impl Stream {
@@ -63,6 +66,7 @@ impl Stream {
             Self::Answers => subject::ANSWERS,
             Self::Control => subject::CONTROL,
             Self::Parked => subject::PARKED,
+            Self::Heartbeats => subject::HEARTBEATS,
         }
     }
 

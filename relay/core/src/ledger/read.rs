@@ -33,6 +33,7 @@ pub fn changes(record: &Record<'_>) -> Vec<Change> {
         Stream::Answers => answer(record),
         Stream::Control => control(record),
         Stream::Parked => parked(record),
+        Stream::Heartbeats => Some(Vec::new()),
     };
     read.unwrap_or_else(|| vec![Change::Unreadable { stream: record.stream, sequence: record.sequence }])
 }
