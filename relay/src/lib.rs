@@ -3,6 +3,7 @@
 //! What is pure lives in `relay/core`.
 
 mod answer;
+pub mod archive;
 pub mod audit;
 mod catchup;
 mod commit;
@@ -17,6 +18,7 @@ pub mod node;
 mod parked;
 pub mod provision;
 mod registry;
+pub mod restore;
 pub mod service;
 pub mod sweep;
 pub mod trace;

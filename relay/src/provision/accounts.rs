@@ -2,7 +2,7 @@
 //! the jails, one per subscriber. Separate accounts with service imports are what stops reply-subject injection
 //! (docs/nats.md 9); permissions alone do not.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use sallyport_proto::{
     ids::SubscriberId,
@@ -24,20 +24,60 @@ const NO_SERVICE: &str = "hub.v1.none";
 /// What the server looks for when it decides about an account's own JetStream API.
 const ACCOUNT_INFO_API: &str = "$JS.API.INFO";
 
+/// Who may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doors {
+    /// Everybody whom the registry names.
+    Open,
+    /// The operator's two users alone, and the provisioning one may publish what an archive holds: while an empty cluster
+    /// is filled, a jail's new message must not take the place of an old one, and no relay may route before DELIVER is
+    /// there.
+    Restoring,
+}
+
 /// The whole configuration file. Deterministic: the same registry gives the same bytes.
-pub fn render(registry: &Registry, provision: &Provision) -> String {
+pub fn render(registry: &Registry, provision: &Provision, doors: Doors) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_all(&mut out, registry, provision);
+    let _ = match doors {
+        Doors::Open => write_all(&mut out, registry, provision, doors),
+        Doors::Restoring => {
+            let nobody = Registry {
+                relays: Vec::new(),
+                facilities: BTreeMap::new(),
+                subscribers: BTreeMap::new(),
+                agreements: BTreeMap::new(),
+                ..registry.clone()
+            };
+            write_all(&mut out, &nobody, provision, doors)
+        }
+    };
     out
 }
 
-fn write_all(out: &mut String, registry: &Registry, provision: &Provision) -> std::fmt::Result {
+/// What an archive holds.
+const ARCHIVED_SUBJECTS: [&str; 6] = [
+    "ingest.v1.release.>",
+    "hub.v1.deliver.>",
+    "hub.v1.routed.>",
+    "hub.v1.receipt.>",
+    "hub.v1.answer.>",
+    "hub.v1.control.>",
+];
+
+fn write_all(out: &mut String, registry: &Registry, provision: &Provision, doors: Doors) -> std::fmt::Result {
     writeln!(
         out,
         "# Rendered by `sallyport-relay provision` from the registry of {}, version {}.",
         registry.instance, registry.version
     )?;
+    if doors == Doors::Restoring {
+        writeln!(out, "# FOR `sallyport-relay restore` ONLY: no jail, no agency and no relay can log in.")?;
+        writeln!(
+            out,
+            "# Afterwards: `sallyport-relay provision --server-config-only`, and reload the server."
+        )?;
+    }
     writeln!(out, "# Do not edit: the next run would replace it. Change the registry and provision again.")?;
     writeln!(out, "listen: {:?}", provision.server_listen)?;
     writeln!(out, "jetstream {{")?;
@@ -49,7 +89,7 @@ fn write_all(out: &mut String, registry: &Registry, provision: &Provision) -> st
     writeln!(out, "system_account: SYS")?;
     writeln!(out, "accounts {{")?;
     system(out, registry)?;
-    hub(out, registry)?;
+    hub(out, registry, doors)?;
     edge(out, registry)?;
     for subscriber in registry.subscribers.values() {
         agency(out, subscriber)?;
@@ -100,7 +140,7 @@ fn system(out: &mut String, registry: &Registry) -> std::fmt::Result {
     writeln!(out, "    ]\n  }}")
 }
 
-fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
+fn hub(out: &mut String, registry: &Registry, doors: Doors) -> std::fmt::Result {
     writeln!(out, "  HUB {{\n    jetstream: enabled\n    users: [")?;
     let provision = [
         strings(&[
@@ -114,6 +154,12 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
             "$JS.API.CONSUMER.DURABLE.CREATE.>",
             "$JS.API.CONSUMER.INFO.>",
         ]),
+        match doors {
+            Doors::Open => Vec::new(),
+            Doors::Restoring => {
+                [strings(&ARCHIVED_SUBJECTS), strings(&["$JS.API.STREAM.MSG.GET.*"])].concat()
+            }
+        },
     ]
     .concat();
     user(

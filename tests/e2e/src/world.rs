@@ -113,10 +113,23 @@ impl World {
 
     /// Renders the accounts from the registry as it is now, into the configuration the server starts with.
     pub fn render_accounts(&mut self) -> Result<()> {
+        self.render(&["provision", "--server-config-only", "--config"])
+    }
+
+    /// The server loses everything it ever stored, and starts again with a configuration for `restore` alone.
+    pub fn lose_everything(&mut self) -> Result<()> {
+        self.server.kill9()?;
+        let store = self.server.dir().join("store");
+        std::fs::remove_dir_all(&store).with_context(|| format!("remove {}", store.display()))?;
+        self.render(&["provision", "--server-config-only", "--for-restore", "--config"])?;
+        self.server.restart()
+    }
+
+    fn render(&mut self, args: &[&str]) -> Result<()> {
         let config = self.instance.relay_config(self.first_node()?);
         let ended = self
             .recipe(RELAY)?
-            .args(["provision", "--server-config-only", "--config"])
+            .args(args)
             .arg(&config)
             .run(PROVISION_DEADLINE)?;
         ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");

@@ -19,8 +19,7 @@ async fn a_day() -> World {
 
 /// What `audit` says, and its exit code. Nothing is on its way any more: there is no grace.
 fn audit(world: &World, more: &[&str]) -> (i32, Value) {
-    let ended =
-        world.command(RELAY, &[&["audit", "--json", "--grace-s", "0"], more].concat()).unwrap();
+    let ended = world.command(RELAY, &[&["audit", "--json", "--grace-s", "0"], more].concat()).unwrap();
     let verdict = serde_json::from_str(ended.stdout.last().unwrap()).unwrap();
     (ended.code().unwrap(), verdict)
 }
@@ -52,7 +51,8 @@ async fn a_day_is_clean_and_what_is_taken_out_of_a_stream_is_named() {
     let (code, verdict) = audit(&world, &[]);
     assert_eq!(code, 1);
     let found = arrows(&verdict);
-    for arrow in ["sequence_gap", "routed_without_ingest", "routed_without_notice", "notice_without_receipt"] {
+    for arrow in ["sequence_gap", "routed_without_ingest", "routed_without_notice", "notice_without_receipt"]
+    {
         assert!(found.contains(&arrow), "{arrow}: {verdict:#}");
     }
     let findings = verdict["findings"].as_array().unwrap();
