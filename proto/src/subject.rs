@@ -66,6 +66,8 @@ pub enum AnswerKind {
     Progress,
     /// A subscriber's request.
     Request,
+    /// Numbers that the relay misses.
+    Resend,
 }
 
 impl AnswerKind {
@@ -75,6 +77,7 @@ impl AnswerKind {
             Self::Refused => "refused",
             Self::Progress => "progress",
             Self::Request => "request",
+            Self::Resend => "resend",
         }
     }
 }
