@@ -13,6 +13,7 @@ pub mod http;
 mod intake;
 pub mod keys;
 pub mod lag;
+pub mod mend;
 pub mod metrics;
 pub mod node;
 mod parked;

@@ -19,6 +19,7 @@ use crate::{
     forward,
     http::{self, Health, Pages},
     intake,
+    mend::Mend,
     metrics::Metrics,
     node::Node,
     provision::safety,
@@ -82,6 +83,8 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
+    let mend = Mend { node: node.clone(), store_dir: config.store_dir.clone(), grace: config.audit_grace };
+    tasks.spawn("mend", OnError::GoOn, mend.run());
     let fold = Fold {
         js: node.js.clone(),
         node: node.name.clone(),

@@ -75,6 +75,7 @@ fn what(opened: &Opened) -> String {
             subject::AnswerKind::Refused => "refusal".into(),
             subject::AnswerKind::Progress => "progress".into(),
             subject::AnswerKind::Request => "request".into(),
+            subject::AnswerKind::Resend => "request to send again".into(),
         },
         Opened::Parked(parked) => format!("parked: {}", parked.reason),
         Opened::Control(_) => "decision of the relay".into(),

@@ -1,8 +1,11 @@
-//! `sallyport-relay audit` against a real day: clean when nothing is missing, and every record that somebody takes out of
+//! Loss, seen and made good. `sallyport-relay audit` against a real day: clean when nothing is missing, and every record that somebody takes out of
 //! a stream is named, by the arrow it is missing from.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use sallyport_e2e::{Day, World, patience::SOON};
+use sallyport_e2e::{
+    Day, World,
+    patience::{AFTER_REDELIVERY, DEAR_LOOK_EVERY, SOON, until, until_every},
+};
 use serde_json::Value;
 
 const JAIL: &str = "zz0010000";
@@ -61,4 +64,78 @@ async fn a_day_is_clean_and_what_is_taken_out_of_a_stream_is_named() {
     let missing = findings.iter().find(|f| f["arrow"] == "routed_without_notice").unwrap();
     let event = missing["event_id"].as_str().unwrap();
     assert!(notice_subject.contains(event), "{notice_subject}: {missing}");
+}
+
+/// Short times in the configurations: a minute's heartbeat every second, a grace time of 2 s.
+fn in_a_hurry(world: &World) {
+    let edit = |file: std::path::PathBuf, more: &str| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{more}\n{text}")).unwrap();
+    };
+    edit(world.instance.agent_config(JAIL), "[heartbeat]\nevery_s = 1\n");
+    edit(world.instance.relay_config("a"), "[audit]\ngrace_s = 2\n");
+}
+
+fn facility(world: &World) -> Value {
+    // A model that is not known to be whole yet shows what it has, and exits 1.
+    let ended = world.command(RELAY, &["lag", "--json"]).unwrap();
+    let Some(line) = ended.stdout.last() else { return Value::Null };
+    let lag: Value = serde_json::from_str(line).unwrap();
+    lag["facilities"].as_array().unwrap().iter().find(|f| f["ori"] == JAIL).cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_ingest_and_deliver_held_is_sent_again_without_an_operator_and_nobody_is_told_twice() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_everything().unwrap();
+    let mut day = Day::of(JAIL);
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    until_every("a heartbeat is folded", SOON, DEAR_LOOK_EVERY, || async {
+        Ok((facility(&world)["seq"] == 16).then_some(()))
+    })
+    .await
+    .unwrap();
+    let before = facility(&world);
+    assert_eq!((&before["silent"], &before["missing"]), (&false.into(), &serde_json::json!([])), "{before}");
+    let agent = "agent-zz0010000";
+    assert_eq!(world.ask(agent, &["status", "--json"]).unwrap()["outbox_depth"], 0, "every row is closed");
+    let handed_over = std::fs::read_to_string(world.instance.hand_over_log("demo-supervision")).unwrap();
+
+    // The relay's two streams are gone, as after a disk that was replaced; what it answered stays.
+    let names =
+        ["relay-a", "subscriber-demo-supervision", "subscriber-demo-civil", "subscriber-demo-marshals"];
+    for name in names {
+        world.end(name).unwrap();
+    }
+    let hub = world.hub().await.unwrap();
+    for stream in ["INGEST", "DELIVER"] {
+        hub.delete_stream(stream).await.unwrap();
+    }
+    world.provision().unwrap();
+    for name in names {
+        world.start(name, None).unwrap();
+    }
+    until("the lost events are on INGEST again", AFTER_REDELIVERY, || async {
+        Ok((hub.count("INGEST").await? >= 16).then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
+    until_every("nothing is missing any more", SOON, DEAR_LOOK_EVERY, || async {
+        Ok((facility(&world)["missing"] == serde_json::json!([])).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(hub.routed().await.unwrap().len(), 16, "each was routed anew, once");
+    let after = std::fs::read_to_string(world.instance.hand_over_log("demo-supervision")).unwrap();
+    assert_eq!(after, handed_over, "the office knew every notice already");
+    let log = world.log_of(RELAY);
+    assert!(log.contains("asked to send them again") && log.contains("1-16"), "{log}");
+    let (status, metrics) = world.relay_page("a", "/metrics").unwrap();
+    assert!(
+        status == 200 && metrics.contains("sallyport_relay_missing_events{ori=\"zz0010000\"} 0"),
+        "{metrics}"
+    );
 }

@@ -245,7 +245,7 @@ impl Books {
             Body::Progress(receipts) => {
                 self.progressed.extend(receipts.iter().map(|relayed| Digest::of(&relayed.receipt)));
             }
-            Body::Request(_) => {}
+            Body::Request(_) | Body::Resend(_) => {}
         }
     }
 

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 pub use model::Model;
 pub use read::changes;
 use rows::{
-    AcceptedRow, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow, RefusedRow, RoutedRow,
+    AcceptedRow, ControlRow, HeartbeatRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow,
+    RefusedRow, RoutedRow,
 };
 
 /// A stream that is folded.
@@ -54,8 +55,15 @@ pub enum Stream {
 
 impl Stream {
     /// Every stream that is folded.
-    pub const ALL: &'static [Self] =
-        &[Self::Ingest, Self::Deliver, Self::Receipts, Self::Answers, Self::Control, Self::Parked];
+    pub const ALL: &'static [Self] = &[
+        Self::Ingest,
+        Self::Deliver,
+        Self::Receipts,
+        Self::Answers,
+        Self::Control,
+        Self::Parked,
+        Self::Heartbeats,
+    ];
 
     /// Its JetStream name.
     pub fn name(self) -> &'static str {
@@ -112,6 +120,8 @@ pub enum Change {
     Parked(ParkedRow),
     /// The relay decided something.
     Control(ControlRow),
+    /// A jail said that it is alive.
+    Heartbeat(HeartbeatRow),
     /// A record that cannot be read: counted, and passed over.
     Unreadable {
         /// Where.
