@@ -127,11 +127,7 @@ impl World {
 
     fn render(&mut self, args: &[&str]) -> Result<()> {
         let config = self.instance.relay_config(self.first_node()?);
-        let ended = self
-            .recipe(RELAY)?
-            .args(args)
-            .arg(&config)
-            .run(PROVISION_DEADLINE)?;
+        let ended = self.recipe(RELAY)?.args(args).arg(&config).run(PROVISION_DEADLINE)?;
         ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");
         let rendered = std::fs::read_to_string(self.instance.server_config()).context("read nats.conf")?;
         let text = (self.amend)(with_user(&rendered, "HUB", OBSERVER)?);
