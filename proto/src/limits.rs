@@ -22,3 +22,6 @@ pub const NOTICES_PER_RECEIPT_MAX: usize = 64;
 pub const CATCHUP_PAGE_MAX: usize = 256;
 /// Free text of a person in a receipt or outcome.
 pub const TEXT_BYTES_MAX: usize = 2_000;
+/// Numbers named in one request to send again: the answer stays far under a message's size, and the jail's link is not
+/// filled by one.
+pub const SEQS_PER_RESEND_MAX: usize = 500;

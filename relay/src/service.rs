@@ -19,6 +19,7 @@ use crate::{
     forward,
     http::{self, Health, Pages},
     in_hand, intake,
+    mend::Mend,
     metrics::Metrics,
     node::Node,
     provision::safety,
@@ -84,6 +85,8 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
     tasks.spawn("in hand", OnError::ShutDown, in_hand::run(node.clone()));
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
+    let mend = Mend { node: node.clone(), store_dir: config.store_dir.clone(), grace: config.audit_grace };
+    tasks.spawn("mend", OnError::GoOn, mend.run());
     let fold = Fold {
         js: node.js.clone(),
         node: node.name.clone(),

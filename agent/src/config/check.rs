@@ -17,6 +17,10 @@ use super::{Config, Facility, Intake, RegistrySource, Seed, form};
 const RESCAN_S: u32 = 10;
 /// Without a setting: a writer that pauses longer than this is rare, and a file that still grows comes back.
 const DROP_QUIET_S: u32 = 5;
+/// Without a setting.
+const HEARTBEAT_S: u32 = 60;
+/// The relay counts a jail as silent after three that did not come.
+const HEARTBEAT_MAX_S: u32 = 300;
 /// Keys of the registry that the agent names in problems of its own file.
 const REGISTRY_FILE: &str = "registry.file";
 
@@ -40,6 +44,7 @@ fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
     let nats_url = url(p, &raw.nats.url);
     let rescan = seconds(p, "intake.rescan_s", raw.intake.rescan_s.as_ref(), RESCAN_S);
     let quiet = seconds(p, "intake.drop_quiet_s", raw.intake.drop_quiet_s.as_ref(), DROP_QUIET_S);
+    let heartbeat_every = heartbeat(p, raw.heartbeat.every_s.as_ref());
     let pinned = pinned(p, &raw.registry, traffic.as_ref());
     let instance = p.parse("facility.instance", &raw.facility.instance);
     let jurisdiction = p.parse("facility.jurisdiction", &raw.facility.jurisdiction);
@@ -89,9 +94,21 @@ fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
             rescan: rescan?,
             quiet: quiet?,
         },
+        heartbeat_every: heartbeat_every?,
         traffic: traffic?,
         allow: allow?,
     })
+}
+
+fn heartbeat(p: &mut Problems<'_>, raw: Option<&toml::Spanned<u32>>) -> Option<Duration> {
+    let every_s = raw.map_or(HEARTBEAT_S, |raw| *raw.get_ref());
+    if !(1..=HEARTBEAT_MAX_S).contains(&every_s) {
+        let text =
+            format!("must be from 1 to {HEARTBEAT_MAX_S}: a jail that is silent for longer counts as gone");
+        p.add("heartbeat.every_s", raw.map(toml::Spanned::span), text);
+        return None;
+    }
+    Some(Duration::from_secs(every_s.into()))
 }
 
 fn traffic(p: &mut Problems<'_>, raw: &form::Traffic) -> Option<TrafficClass> {

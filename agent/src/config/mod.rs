@@ -35,6 +35,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// How exports are read and where they are dropped.
     pub intake: Intake,
+    /// A heartbeat is stated so often.
+    pub heartbeat_every: Duration,
     /// Real or not.
     pub traffic: TrafficClass,
     /// Who may be told.

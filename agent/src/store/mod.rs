@@ -13,6 +13,7 @@ mod custody;
 mod error;
 mod facility;
 mod lock;
+mod numbered;
 mod outbox;
 mod prune;
 mod reader;
@@ -39,6 +40,7 @@ pub use custody::{
 pub use error::StoreError;
 pub use facility::{NextNumber, next_number, start_epoch, take_number};
 pub use lock::{Lock, LockError, holder};
+pub use numbered::{Numbered, Reopened, reopen};
 pub use outbox::{NewRow, Sent, due_at_once, insert as insert_row, record_sent};
 pub use prune::{KEEP_CLOSED, prune};
 pub use reader::{Counts, Depth, DueRow, FacilityRow, Reader};

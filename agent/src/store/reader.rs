@@ -208,6 +208,11 @@ impl Reader {
         Ok(Depth { open: u64::try_from(open).unwrap_or(0), oldest: optional(oldest)? })
     }
 
+    /// What a heartbeat states.
+    pub fn numbered(&self) -> Result<super::Numbered, StoreError> {
+        super::numbered::numbered(&self.lock())
+    }
+
     /// How far catch-up came.
     pub fn position(&self) -> Result<Position, StoreError> {
         answers::position(&self.lock())

@@ -34,6 +34,12 @@ impl Hub {
         self.login.js.get_stream(name).await.with_context(|| format!("stream {name}"))
     }
 
+    /// A stream is gone with everything on it.
+    pub async fn delete_stream(&self, name: &str) -> Result<()> {
+        self.login.js.delete_stream(name).await.with_context(|| format!("delete {name}"))?;
+        Ok(())
+    }
+
     /// How many messages a stream holds.
     pub async fn count(&self, stream: &str) -> Result<u64> {
         Ok(self.stream(stream).await?.cached_info().state.messages)

@@ -113,12 +113,21 @@ impl World {
 
     /// Renders the accounts from the registry as it is now, into the configuration the server starts with.
     pub fn render_accounts(&mut self) -> Result<()> {
+        self.render(&["provision", "--server-config-only", "--config"])
+    }
+
+    /// The server loses everything it ever stored, and starts again with a configuration for `restore` alone.
+    pub fn lose_everything(&mut self) -> Result<()> {
+        self.server.kill9()?;
+        let store = self.server.dir().join("store");
+        std::fs::remove_dir_all(&store).with_context(|| format!("remove {}", store.display()))?;
+        self.render(&["provision", "--server-config-only", "--for-restore", "--config"])?;
+        self.server.restart()
+    }
+
+    fn render(&mut self, args: &[&str]) -> Result<()> {
         let config = self.instance.relay_config(self.first_node()?);
-        let ended = self
-            .recipe(RELAY)?
-            .args(["provision", "--server-config-only", "--config"])
-            .arg(&config)
-            .run(PROVISION_DEADLINE)?;
+        let ended = self.recipe(RELAY)?.args(args).arg(&config).run(PROVISION_DEADLINE)?;
         ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");
         let rendered = std::fs::read_to_string(self.instance.server_config()).context("read nats.conf")?;
         let text = (self.amend)(with_user(&rendered, "HUB", OBSERVER)?);

@@ -105,6 +105,8 @@ impl Law {
                     }
                 }
             }
+            // No simulated node mends: nothing is taken from a simulated stream behind everybody's back.
+            Body::Resend(_) => broken.push("a node asked to send again what was not lost".to_owned()),
             Body::Refusal(_) | Body::Request(_) => {}
         }
     }

@@ -108,3 +108,23 @@ fn an_acceptance_after_a_refusal_wins_and_never_the_other_way() {
     assert_eq!(row.handle_refusal(&refused), Effect::AlreadyClosed);
     assert_eq!(row.status, Status::Accepted);
 }
+
+#[test]
+fn an_accepted_row_that_the_relay_lost_is_sent_again_until_a_new_acceptance() {
+    let mut row = row();
+    row.handle_deadline(at(0), 0.0).unwrap();
+    assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"bytes")), Effect::Closed);
+    assert_eq!(row.handle_resend(at(5)), Resend::Reopened);
+    assert_eq!(row.handle_deadline(at(5), 0.0).unwrap(), msg_id(&Digest::of(b"bytes"), 2), "a new Msg-Id");
+    assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"others")), Effect::NotThisRow);
+    assert!(row.poll_deadline().is_some(), "it stays open");
+    assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"bytes")), Effect::Closed);
+}
+
+#[test]
+fn what_was_refused_for_good_is_not_sent_again_by_a_machine() {
+    let mut row = row();
+    row.status = Status::Refused(RefusalCode::Expired);
+    assert_eq!(row.handle_resend(at(5)), Resend::Refused);
+    assert_eq!(row.poll_deadline(), None);
+}

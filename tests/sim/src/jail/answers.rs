@@ -154,7 +154,7 @@ fn apply(jail: &Jail, life: &Life, answers: &[Bytes]) -> Applied {
             Body::Progress(receipts) => {
                 applied.receipts.extend(receipts.iter().flat_map(|relayed| credited(jail, relayed)));
             }
-            Body::Request(_) => {}
+            Body::Request(_) | Body::Resend(_) => {}
         }
     }
     applied
