@@ -1,7 +1,9 @@
 //! `sim`: seeds of the deterministic simulation. The runs themselves are `sallyport-sim`'s, a program of its own so that
 //! this one needs none of what it stands on.
 
-use anyhow::Result;
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, bail};
 
 use crate::workspace::{cargo, run as run_command};
 
@@ -45,6 +47,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         words.push("--json".into());
     }
     run_command(cargo().args(["run", "--quiet", "--package", "sallyport-sim", "--"]).args(words))
+}
+
+/// Runs seeds from `from` on for so long, as part of something larger; gives how many.
+pub(crate) fn beside(from: u64, time: Duration) -> Result<u64> {
+    let minutes = (time.as_secs_f64() / 60.0).to_string();
+    let words = ["run", "--quiet", "--package", "sallyport-sim", "--", "--json"];
+    let ended = cargo()
+        .args(words)
+        .args(["--minutes", &minutes, "--from", &from.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("start the simulation")?;
+    let text = String::from_utf8_lossy(&ended.stdout);
+    let last = text.lines().last().unwrap_or_default();
+    if !ended.status.success() {
+        bail!("the simulation found something: {last}");
+    }
+    let summary: serde_json::Value = serde_json::from_str(last).context("read the simulation's summary")?;
+    summary["seeds"].as_u64().context("the simulation said no number of seeds")
 }
 
 /// The step of `test`.

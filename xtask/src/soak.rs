@@ -13,7 +13,7 @@ use sallyport_faults::{
     takeovers::takeovers,
 };
 
-use crate::build;
+use crate::{build, sim};
 
 /// How to soak.
 #[derive(Args, Debug)]
@@ -58,8 +58,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             lasting: Duration::from_secs(options.minutes * 60),
             seed,
             only: options.only.clone(),
-            // The place for simulation seeds, which take a processor and no server.
-            beside: None,
+            // Simulation seeds take a processor and no server.
+            beside: Some(&sim::beside),
         },
         &say,
     )?;
