@@ -7,7 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sallyport_link::config::{self, ConfigProblems, signature_path};
+use sallyport_link::{
+    config::{self, ConfigProblems, signature_path},
+    publish::chain,
+    registry_floor::Floor,
+};
 use sallyport_proto::{ids::InstanceId, registry::Registry};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +26,8 @@ pub(crate) struct Keeper {
     pub(crate) source: RegistrySource,
     pub(crate) instance: InstanceId,
     pub(crate) in_force: watch::Sender<Arc<Registry>>,
+    /// None for an unsigned registry: it may be anything.
+    pub(crate) floor: Option<Floor>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -29,7 +35,7 @@ pub(crate) struct Keeper {
 type Fingerprint = [Option<(SystemTime, u64)>; 2];
 
 impl Keeper {
-    pub(crate) async fn run(self) -> Result<(), std::convert::Infallible> {
+    pub(crate) async fn run(mut self) -> Result<(), std::convert::Infallible> {
         self.metrics.registry_version(self.in_force.borrow().version);
         let mut seen = fingerprint(&self.source.file);
         let mut every = tokio::time::interval(LOOK_EVERY);
@@ -49,7 +55,7 @@ impl Keeper {
     }
 
     /// Whether a new registry is in force.
-    fn reload(&self) -> bool {
+    fn reload(&mut self) -> bool {
         let mut problems = ConfigProblems::default();
         let read = config::registry(&mut problems, &self.source.file, self.source.pinned.as_ref());
         let kept = self.in_force.borrow().version;
@@ -72,6 +78,10 @@ impl Keeper {
                 false
             }
             Ok(new) => {
+                if let Some(Err(error)) = self.floor.as_mut().map(|floor| floor.admit(&new)) {
+                    tracing::error!(error = %chain(&error), kept, "a new registry is refused; the one in force stays");
+                    return false;
+                }
                 tracing::info!(version = new.version, "a new registry is in force");
                 self.metrics.registry_version(new.version);
                 self.in_force.send_replace(Arc::new(new));

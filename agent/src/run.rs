@@ -6,6 +6,7 @@ use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
     publish::chain,
+    registry_floor::{Floor, FloorError},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The store; another agent may hold it.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
+    /// An older registry than this agent had in force, or its version cannot be kept.
+    #[error(transparent)]
+    Registry(#[from] FloorError),
     /// The lock file.
     #[error("cannot say where the agent listens")]
     Lock(#[from] LockError),
@@ -69,6 +73,10 @@ pub enum StartError {
 pub async fn run(config: Config) -> Result<bool, StartError> {
     let facility = config.facility.clone();
     let (store, mut writer) = open_store(&config).await?;
+    let mut floor = config.registry.pinned.is_some().then(|| Floor::open(&config.store_dir)).transpose()?;
+    if let Some(floor) = &mut floor {
+        floor.admit(&config.registry_at_start)?;
+    }
     let counters = Arc::new(LinkCounters::default());
     let metrics = Arc::new(Metrics::new(counters.clone()));
     let (in_force, registry) = watch::channel(Arc::new(config.registry_at_start.clone()));
@@ -142,6 +150,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         source: config.registry.clone(),
         instance: facility.instance.clone(),
         in_force,
+        floor,
         metrics,
         shutdown: shutdown.clone(),
     };

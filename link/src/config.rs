@@ -12,6 +12,8 @@ use sallyport_proto::{
     registry::{self, Registry},
 };
 
+use crate::private;
+
 /// Every problem of the files a program was started with.
 #[derive(Debug, Default)]
 pub struct ConfigProblems {
@@ -137,12 +139,21 @@ pub fn connect_seed(
     path: &Path,
 ) -> Option<ConnectSeed> {
     let seed = read_text(problems, owner, key, path)?.trim().to_owned();
+    warn_if_open(owner, key, path);
     match nkeys_user(&seed) {
         Some(public) => Some(ConnectSeed { seed, public }),
         None => {
             problems.add(owner, key, format!("{}: not the seed of a NATS user (SU...)", path.display()));
             None
         }
+    }
+}
+
+/// Whoever reads a seed can speak for its owner. No problem that keeps a program from running: a warning, at every start.
+fn warn_if_open(owner: &Path, key: &str, path: &Path) {
+    if private::is_open_to_others(path) {
+        let (config, seed) = (owner.display(), path.display());
+        tracing::warn!(%config, key, %seed, "others than its owner can read this seed: chmod 600");
     }
 }
 
@@ -155,6 +166,7 @@ fn nkeys_user(seed: &str) -> Option<String> {
 /// Reads the seed of a signing key (`SV...`).
 pub fn signer(problems: &mut ConfigProblems, owner: &Path, key: &str, path: &Path) -> Option<Signer> {
     let seed = read_text(problems, owner, key, path)?;
+    warn_if_open(owner, key, path);
     match Signer::from_seed(&seed) {
         Ok(signer) => Some(signer),
         Err(error) => {

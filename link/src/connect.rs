@@ -119,6 +119,13 @@ fn note(counters: &LinkCounters, event: Event) {
     }
 }
 
+/// Ends a connection on which nothing was handed over.
+pub async fn abandon(client: &Client) {
+    if let Ok(Err(error)) = tokio::time::timeout(CLOSING_MAX, client.drain()).await {
+        tracing::debug!(%error, "drain before closing");
+    }
+}
+
 /// Ends a connection: everything handed over is flushed before the connection closes (docs/nats.md 27).
 pub async fn close(client: &Client) {
     match tokio::time::timeout(CLOSING_MAX, client.flush()).await {

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::PullConsumer};
 use futures_util::{FutureExt, StreamExt, stream::ReadyChunks};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::seldom::Seldom;
 
 /// Prefetched messages of a crashed instance wait a whole ack_wait: fetch no more than is in work at once.
 pub const BATCH_MAX: usize = 64;
@@ -18,6 +21,9 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const REBIND_DELAY: Duration = Duration::from_secs(1);
 /// A message that is given back at shutdown comes to another node, or to us again, this soon.
 const GIVE_BACK_DELAY: Duration = Duration::from_millis(500);
+/// What an operator forgets most easily.
+pub const NOT_PROVISIONED: &str =
+    "Streams and durables that do not exist yet are made by `sallyport-relay provision`";
 /// Transient errors in a row before the pull is rebuilt.
 const ERRORS_IN_A_ROW_MAX: u32 = 3;
 
@@ -28,12 +34,20 @@ pub struct Source {
     durable: String,
     messages: Option<ReadyChunks<jetstream::consumer::pull::Stream>>,
     errors_in_a_row: u32,
+    unbound: Seldom,
 }
 
 impl Source {
     /// Binds lazily: the first `next` waits until stream and durable are there.
     pub fn new(js: jetstream::Context, stream: &'static str, durable: impl Into<String>) -> Self {
-        Self { js, stream, durable: durable.into(), messages: None, errors_in_a_row: 0 }
+        Self {
+            js,
+            stream,
+            durable: durable.into(),
+            messages: None,
+            errors_in_a_row: 0,
+            unbound: Seldom::default(),
+        }
     }
 
     /// What is there, at most `BATCH_MAX` messages, at least one. `None` at shutdown.
@@ -123,12 +137,21 @@ impl Source {
         }
     }
 
-    async fn bind(&self) -> Option<ReadyChunks<jetstream::consumer::pull::Stream>> {
+    async fn bind(&mut self) -> Option<ReadyChunks<jetstream::consumer::pull::Stream>> {
         let (stream, durable) = (self.stream, &self.durable);
         let consumer: PullConsumer = match self.js.get_consumer_from_stream(durable, stream).await {
             Ok(consumer) => consumer,
             Err(error) => {
-                tracing::warn!(stream, durable, error = %crate::publish::chain(&error), "cannot bind yet");
+                if self.unbound.is_due(Instant::now()) {
+                    let error = crate::publish::chain(&error);
+                    tracing::warn!(
+                        stream,
+                        durable,
+                        error,
+                        "cannot bind yet; trying again. {}",
+                        NOT_PROVISIONED
+                    );
+                }
                 return None;
             }
         };
@@ -142,6 +165,7 @@ impl Source {
         match messages {
             Ok(messages) => {
                 tracing::debug!(stream, durable, "bound");
+                self.unbound.over();
                 Some(messages.ready_chunks(BATCH_MAX))
             }
             Err(error) => {

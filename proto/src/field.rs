@@ -92,6 +92,11 @@ pub(crate) fn required(field: &'static str, text: String) -> Result<String, Fiel
     if text.is_empty() { Err(FieldError::missing(field)) } else { Ok(text) }
 }
 
+/// A text of at most `max` bytes.
+pub(crate) fn bounded(field: &'static str, text: String, max: usize) -> Result<String, FieldError> {
+    if text.len() > max { Err(FieldError::over(field, text.len(), max)) } else { Ok(text) }
+}
+
 /// An optional id.
 pub(crate) fn optional_id<T>(field: &'static str, text: &str) -> Result<Option<T>, FieldError>
 where

@@ -20,6 +20,15 @@ pub const DISCLOSURE_SALT_BYTES: usize = 16;
 pub const NOTICES_PER_RECEIPT_MAX: usize = 64;
 /// Answers per page of the catch-up service.
 pub const CATCHUP_PAGE_MAX: usize = 256;
+/// RECEIPTS refuses larger messages (headers included): what one subscriber says must never crowd out what the others
+/// say to the same jail. A receipt of `NOTICES_PER_RECEIPT_MAX` notices with the longest ids and texts fits (tested).
+pub const RECEIPT_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// A role or badge id.
+pub const BY_WHOM_BYTES_MAX: usize = 128;
+/// A role, desk or telephone number.
+pub const CONTACT_BYTES_MAX: usize = 256;
+/// Why an endpoint could not take a notice: words of a machine.
+pub const REFUSAL_TEXT_BYTES_MAX: usize = 500;
 /// Free text of a person in a receipt or outcome.
 pub const TEXT_BYTES_MAX: usize = 2_000;
 /// Numbers named in one request to send again: the answer stays far under a message's size, and the jail's link is not

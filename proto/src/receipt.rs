@@ -156,9 +156,6 @@ impl TryFrom<wire::Receipt> for Receipt {
         if count > max {
             return Err(FieldError::over("receipt.notices", count, max));
         }
-        if w.text.len() > limits::TEXT_BYTES_MAX {
-            return Err(FieldError::over("receipt.text", w.text.len(), limits::TEXT_BYTES_MAX));
-        }
         let notices =
             w.notices.into_iter().map(ReceiptFor::try_from).collect::<Result<Vec<_>, FieldError>>()?;
         if notices.iter().any(|n| n.notice_id.subscriber() != subscriber || n.notice_id.ori() != ori) {
@@ -173,8 +170,12 @@ impl TryFrom<wire::Receipt> for Receipt {
             ori,
             notices,
             statement: w.statement.ok_or(FieldError::missing("receipt.statement"))?.try_into()?,
-            by_whom: field::required("receipt.by_whom", w.by_whom)?,
-            text: field::optional(w.text),
+            by_whom: field::bounded(
+                "receipt.by_whom",
+                field::required("receipt.by_whom", w.by_whom)?,
+                limits::BY_WHOM_BYTES_MAX,
+            )?,
+            text: field::optional(field::bounded("receipt.text", w.text, limits::TEXT_BYTES_MAX)?),
             traffic: TrafficClass::checked(w.traffic)?,
             t6_received: time::optional("receipt.t6_received", w.t6_received)?,
             staged: time::optional("receipt.staged", w.staged)?,
@@ -249,7 +250,11 @@ impl TryFrom<wire::receipt::Statement> for Statement {
                     kind: ResponseKind::from_wire("receipt.response.kind", r.kind)?,
                     eta: time::optional("receipt.response.eta", r.eta)?,
                     answer_by: time::optional("receipt.response.answer_by", r.answer_by)?,
-                    contact: field::optional(r.contact),
+                    contact: field::optional(field::bounded(
+                        "receipt.response.contact",
+                        r.contact,
+                        limits::CONTACT_BYTES_MAX,
+                    )?),
                     forward_to: field::optional_id("receipt.response.forward_to", &r.forward_to)?,
                 };
                 match response.kind {
@@ -265,7 +270,7 @@ impl TryFrom<wire::receipt::Statement> for Statement {
             W::Refusal(r) => Self::Refusal(EndpointRefusal {
                 code: EndpointRefusalCode::from_wire("receipt.refusal.code", r.code)?,
                 severity: Severity::from_wire("receipt.refusal.severity", r.severity)?,
-                text: r.text,
+                text: field::bounded("receipt.refusal.text", r.text, limits::REFUSAL_TEXT_BYTES_MAX)?,
             }),
         })
     }
@@ -288,5 +293,88 @@ impl From<Statement> for wire::receipt::Statement {
                 text: r.text,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use crate::{ids::EventId, vocabulary::SourceClock};
+
+    /// The largest receipt that this build reads: every list and text at its limit, every id as long as it may be.
+    fn largest() -> Receipt {
+        let longest = "x".repeat(limits::TOKEN_BYTES_MAX);
+        let (ori, subscriber): (Ori, SubscriberId) = ("zz0010000".parse().unwrap(), longest.parse().unwrap());
+        let at = "9999-12-30T21:59:59.999999999Z".parse().unwrap();
+        let published = Moment { at, clock: SourceClock::Person, uncertainty_s: u32::MAX };
+        let moment = Some(published);
+        let event: EventId = "0192a3b4-c5d6-7e7f-8a9b-0c1d2e3f4a5b".parse().unwrap();
+        let notice = ReceiptFor {
+            notice_id: NoticeId::new(&ori, &event, &subscriber),
+            event_digest: Digest::of(b"event"),
+            attempt: u32::MAX,
+            superseded: true,
+            t6_received: moment,
+        };
+        Receipt {
+            provenance: Provenance {
+                instance: longest.parse().unwrap(),
+                schema_version: crate::SCHEMA_VERSION,
+                build: longest.clone(),
+            },
+            subscriber,
+            ori,
+            notices: vec![notice; limits::NOTICES_PER_RECEIPT_MAX],
+            statement: Statement::Refusal(EndpointRefusal {
+                code: EndpointRefusalCode::StagingFailed,
+                severity: Severity::Failure,
+                text: "x".repeat(limits::REFUSAL_TEXT_BYTES_MAX),
+            }),
+            by_whom: "x".repeat(limits::BY_WHOM_BYTES_MAX),
+            text: Some("x".repeat(limits::TEXT_BYTES_MAX)),
+            traffic: TrafficClass::Exercise(longest.clone()),
+            t6_received: moment,
+            staged: moment,
+            t7_seen: moment,
+            t8_answered: moment,
+            published,
+            agreement: Some(AgreementId { id: longest.parse().unwrap(), version: u32::MAX }),
+        }
+    }
+
+    #[test]
+    fn a_receipt_with_everything_at_its_limit_fits_into_a_message() {
+        let pair = nkeys::KeyPair::new_service();
+        let signer = Signer::from_seed(&pair.seed().unwrap()).unwrap();
+        let key: SigningKey = pair.public_key().parse().unwrap();
+        let bytes = largest().seal(&signer);
+        let free = limits::RECEIPT_MESSAGE_BYTES_MAX - limits::HEADER_BYTES_RESERVE;
+        assert!(bytes.len() <= free, "{} bytes", bytes.len());
+        assert_eq!(Receipt::open(&bytes, &key).unwrap(), largest());
+    }
+
+    fn check(change: impl FnOnce(&mut wire::Receipt), field: &str) {
+        let mut wire = wire::Receipt::from(largest());
+        change(&mut wire);
+        assert_eq!(Receipt::try_from(wire).unwrap_err().field, field);
+    }
+
+    #[test]
+    fn a_text_over_its_limit_is_refused() {
+        use wire::receipt::Statement as W;
+        check(|w| w.by_whom.push('x'), "receipt.by_whom");
+        check(|w| w.text.push('x'), "receipt.text");
+        let refusal = |w: &mut wire::Receipt| {
+            if let Some(W::Refusal(refusal)) = &mut w.statement {
+                refusal.text.push('x');
+            }
+        };
+        check(refusal, "receipt.refusal.text");
+        let contact = "x".repeat(limits::CONTACT_BYTES_MAX + 1);
+        let kind = ResponseKind::NoInterest.into();
+        let response = W::Response(wire::Response { kind, contact, ..wire::Response::default() });
+        check(|w| w.statement = Some(response), "receipt.response.contact");
     }
 }

@@ -163,6 +163,11 @@ pub fn hub_parked(reason: &str, st: &Jurisdiction, ori: &Ori) -> String {
     format!("hub.v1.parked.{reason}.{st}.{ori}")
 }
 
+/// What was not passed on from a subscriber's subject. None of its tokens can be taken for a facility.
+pub fn hub_parked_receipt(reason: &str, sub: &SubscriberId) -> String {
+    format!("hub.v1.parked.{reason}.receipt.of.{sub}")
+}
+
 /// The reader of one node on a stream.
 pub fn track_consumer(node: &NodeId) -> String {
     format!("track-{node}")

@@ -9,7 +9,12 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use sallyport_link::{config::ConfigProblems, exit, telemetry};
+use sallyport_link::{
+    config::ConfigProblems,
+    exit, private,
+    say::{complain, say},
+    telemetry,
+};
 use sallyport_proto::{
     ids::{EventId, Ori},
     key::RegistrarKey,
@@ -17,6 +22,7 @@ use sallyport_proto::{
 use sallyport_relay::{
     config::Config,
     keys,
+    lock::LockError,
     provision::{self, Doors, Report},
     restore, service,
 };
@@ -35,6 +41,8 @@ enum Command {
     Check {
         #[arg(long)]
         config: PathBuf,
+        #[arg(long)]
+        json: bool,
     },
     /// Run one node.
     Run {
@@ -149,6 +157,7 @@ enum Command {
 
 /// Runs the command line.
 pub(crate) fn main() -> ExitCode {
+    private::files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -167,18 +176,18 @@ pub(crate) fn main() -> ExitCode {
 
 async fn run(command: Command) -> u8 {
     match command {
-        Command::Check { config } => match Config::read(&config) {
-            Ok(_) => {
-                say(&format!("{}: no problem found", config.display()));
-                exit::OK
-            }
-            Err(problems) => refuse(&problems),
-        },
+        Command::Check { config, json } => check(&config, json),
         Command::Run { config } => match Config::read(&config) {
             Ok(config) => match service::run(config).await {
                 Ok(true) => exit::OK,
                 Ok(false) => exit::FAILED,
-                Err(error @ service::StartError::Unsafe(_)) => shout(exit::UNSAFE, &error),
+                Err(service::StartError::Unsafe(error)) if !error.is_unavailable() => {
+                    shout(exit::UNSAFE, &error)
+                }
+                Err(service::StartError::Lock(error @ LockError::Taken { .. })) => shout(exit::BUSY, &error),
+                Err(service::StartError::Registry(error)) if error.is_of_registry() => {
+                    shout(exit::CONFIG, &error)
+                }
                 Err(error) => shout(exit::UNAVAILABLE, &error),
             },
             Err(problems) => refuse(&problems),
@@ -206,6 +215,23 @@ async fn run(command: Command) -> u8 {
     }
 }
 
+fn check(file: &Path, json: bool) -> u8 {
+    let problems = Config::read(file).err();
+    if json {
+        let text = problems.as_ref().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        say(&serde_json::json!({ "config": file, "problems": lines }).to_string());
+        return if lines.is_empty() { exit::OK } else { exit::CONFIG };
+    }
+    match problems {
+        None => {
+            say(&format!("{}: no problem found", file.display()));
+            exit::OK
+        }
+        Some(problems) => refuse(&problems),
+    }
+}
+
 async fn provision(file: &Path, server_config_only: bool, doors: Doors, json: bool) -> u8 {
     let config = match Config::read(file) {
         Ok(config) => config,
@@ -225,7 +251,7 @@ async fn provision(file: &Path, server_config_only: bool, doors: Doors, json: bo
         Ok(()) if report.drift.is_empty() => exit::OK,
         Ok(()) => exit::FAILED,
         Err(provision::Error::Config(problems)) => refuse(&problems),
-        Err(error @ provision::Error::Unsafe(_)) => shout(exit::UNSAFE, &error),
+        Err(provision::Error::Unsafe(error)) if !error.is_unavailable() => shout(exit::UNSAFE, &error),
         Err(error) => shout(exit::UNAVAILABLE, &error),
     }
 }
@@ -256,14 +282,4 @@ pub(crate) fn shout(code: u8, error: &dyn std::error::Error) -> u8 {
 fn fail(code: u8, text: &str) -> ExitCode {
     complain(text);
     code.into()
-}
-
-#[allow(clippy::print_stdout)]
-pub(crate) fn say(text: &str) {
-    println!("{text}");
-}
-
-#[allow(clippy::print_stderr)]
-pub(crate) fn complain(text: &str) {
-    eprintln!("{text}");
 }

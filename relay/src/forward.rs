@@ -1,33 +1,40 @@
 //! Receipts on their way back: verifies each, passes it on to the jail as the subscriber signed it, then settles. The
-//! agent folds by the receipt's digest, so that a repetition is harmless.
+//! agent folds by the receipt's digest, so that a repetition is harmless. What can never be passed on is parked, so that
+//! no receipt stands in the way of another subscriber's (`parts`, `later`).
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+mod later;
+mod parts;
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use async_nats::jetstream;
-use sallyport_link::{clock, fault, pull::Source, settle};
+use prost::Message as _;
+use sallyport_link::{clock, fault, publish::PublishError, pull::Source, settle};
 use sallyport_proto::{
     answer::{Body, RelayedReceipt},
     envelope::OpenError,
     ids::{Jurisdiction, Ori, SubscriberId},
+    limits,
     receipt::{Receipt, ReceiptError},
     registry::Registry,
-    subject,
+    subject, wire,
 };
+use tokio::time::Instant;
 
-use crate::{answer, node::Node};
-
-/// A node may be behind in the roll-out of a registry that another one has: what it cannot place comes again after this.
-const LATER_REGISTRY_WAIT: Duration = Duration::from_secs(5);
-/// And so often, an hour in all: a roll-out takes less. By deliveries, because a clock may leap.
-const LATER_REGISTRY_TRIES_MAX: i64 = 720;
+use self::{later::Later, parts::Parts};
+use crate::{answer, node::Node, parked};
 
 /// Why a message on RECEIPTS is not passed on.
 #[derive(Debug, thiserror::Error)]
 enum NotForwarded {
     #[error("subject names no subscriber")]
     Subject,
+    #[error("{bytes} bytes are over the limit of {}", limits::RECEIPT_MESSAGE_BYTES_MAX)]
+    TooLarge { bytes: usize },
     #[error("{0}")]
     Receipt(#[from] ReceiptError),
+    #[error("signed with the key of another party")]
+    OthersKey,
     #[error("states receipts of {claimed} on the subject of {subject}")]
     OtherSubscriber { claimed: SubscriberId, subject: SubscriberId },
     #[error("subscriber {0} is not in the registry")]
@@ -42,7 +49,7 @@ impl NotForwarded {
         match self {
             Self::UnknownSubscriber(_) | Self::UnknownFacility(_) => true,
             Self::Receipt(error) => matches!(error, ReceiptError::Open(OpenError::UnknownKey)),
-            Self::Subject | Self::OtherSubscriber { .. } => false,
+            Self::Subject | Self::TooLarge { .. } | Self::OthersKey | Self::OtherSubscriber { .. } => false,
         }
     }
 }
@@ -50,62 +57,102 @@ impl NotForwarded {
 /// Forwards until shutdown.
 pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
     let mut source = Source::new(node.js.clone(), subject::RECEIPTS, subject::RELAY_DURABLE);
+    let mut later = Later::default();
     while let Some(messages) = source.next(&node.shutdown).await {
         fault::point("relay.forward.after-pull");
         let hold = node.in_hand.hold(messages.iter(), None);
-        one_batch(&node, messages).await;
+        one_batch(&node, &mut later, messages).await;
         drop(hold);
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct ToJail {
-    receipts: Vec<RelayedReceipt>,
-    messages: Vec<jetstream::Message>,
-    of: BTreeMap<SubscriberId, u64>,
+/// A receipt that may be passed on.
+struct Passable {
+    from: SubscriberId,
+    receipt: RelayedReceipt,
+    message: jetstream::Message,
 }
 
-async fn one_batch(node: &Arc<Node>, messages: Vec<jetstream::Message>) {
+async fn one_batch(node: &Arc<Node>, later: &mut Later, messages: Vec<jetstream::Message>) {
     let registry = node.registry.load_full();
-    let mut jails: BTreeMap<(Jurisdiction, Ori), ToJail> = BTreeMap::new();
+    let mut jails: BTreeMap<(Jurisdiction, Ori), Vec<Passable>> = BTreeMap::new();
     for message in messages {
         match relayed(&message, &registry) {
-            Ok(Some((to, subscriber, receipt))) => {
-                let jail = jails.entry(to).or_default();
-                *jail.of.entry(subscriber).or_default() += 1;
-                jail.receipts.push(receipt);
-                jail.messages.push(message);
+            Ok(Some((to, from, receipt))) => {
+                jails.entry(to).or_default().push(Passable { from, receipt, message });
             }
             // Outcomes and availability are folded by `track`; nothing is passed on to a jail yet.
             Ok(None) => settle::ack(&message).await,
-            Err(why) if why.may_pass_later() && deliveries(&message) < LATER_REGISTRY_TRIES_MAX => {
+            Err(why) if why.may_pass_later() && waits(later, &message) => {
                 tracing::info!(subject = %message.subject, %why, "receipt not passed on yet");
-                settle::nak_after(&message, LATER_REGISTRY_WAIT).await;
+                settle::nak_after(&message, later::WAIT).await;
             }
-            Err(why) => {
-                // Kept on RECEIPTS as it came, counted as unreadable by `track`, credited to nobody.
-                tracing::warn!(subject = %message.subject, %why, "receipt not passed on");
-                settle::ack(&message).await;
-            }
+            Err(why) => refuse(node, &message, &why).await,
         }
     }
-    for (to, jail) in jails {
-        if answer::send(node, &to, Body::Progress(jail.receipts)).await.is_err() {
-            continue;
-        }
-        for (subscriber, count) in &jail.of {
-            node.metrics.forwarded(subscriber, *count);
-        }
-        fault::point("relay.forward.before-settle");
-        for message in &jail.messages {
-            settle::ack(message).await;
+    for (to, receipts) in jails {
+        pass_on(node, &to, receipts).await;
+    }
+}
+
+/// Whether it may wait for a later registry.
+fn waits(later: &mut Later, message: &jetstream::Message) -> bool {
+    let Some((from, _)) = subject::subscriber_of_receipt(&message.subject) else { return false };
+    let Ok(info) = message.info() else { return false };
+    later.waits(&from, info.stream_sequence, info.delivered, Instant::now())
+}
+
+/// Kept on RECEIPTS as it came, credited to nobody. What a person may yet place is parked.
+async fn refuse(node: &Node, message: &jetstream::Message, why: &NotForwarded) {
+    tracing::warn!(subject = %message.subject, %why, "receipt not passed on");
+    let reason = match why {
+        NotForwarded::TooLarge { .. } => Some(parked::TOO_LARGE),
+        _ if why.may_pass_later() => Some(parked::UNPLACED),
+        _ => None,
+    };
+    if let (Some(reason), Some((from, _))) = (reason, subject::subscriber_of_receipt(&message.subject))
+        && parked::park_receipt(node, &from, message, reason, why.to_string()).await.is_err()
+    {
+        return;
+    }
+    settle::ack(message).await;
+}
+
+/// In parts that the broker takes; each is settled once it is stored.
+async fn pass_on(node: &Node, to: &(Jurisdiction, Ori), receipts: Vec<Passable>) {
+    let mut parts = Parts::of(receipts, |passable| passable.receipt.receipt.len());
+    while let Some(part) = parts.next() {
+        let receipts = part.iter().map(|passable| passable.receipt.clone()).collect();
+        match answer::send(node, to, Body::Progress(receipts)).await {
+            Ok(()) => {
+                fault::point("relay.forward.before-settle");
+                for Passable { from, message, .. } in &part {
+                    node.metrics.forwarded(from, 1);
+                    settle::ack(message).await;
+                }
+            }
+            Err(PublishError::Refused(_)) => {
+                let Some(Passable { from, message, .. }) = parts.refused(part) else { continue };
+                let text = "no answer to a jail can carry it".to_owned();
+                if parked::park_receipt(node, &from, &message, parked::TOO_LARGE, text).await.is_ok() {
+                    settle::ack(&message).await;
+                }
+            }
+            Err(PublishError::ShuttingDown) => return,
         }
     }
 }
 
-fn deliveries(message: &jetstream::Message) -> i64 {
-    message.info().map_or(LATER_REGISTRY_TRIES_MAX, |info| info.delivered)
+fn names_a_listed_key(envelope: &[u8], registry: &Registry) -> bool {
+    let Ok(envelope) = wire::Envelope::decode(envelope) else { return false };
+    let listed = |keyid: &str| {
+        let subscribers = registry.subscribers.values().map(|subscriber| &subscriber.signing_key);
+        let facilities = registry.facilities.values().map(|facility| &facility.signing_key);
+        let mut keys = subscribers.chain(facilities).chain(registry.relay_keys());
+        keys.any(|key| key.as_str() == keyid)
+    };
+    envelope.signatures.iter().any(|signature| listed(&signature.keyid))
 }
 
 type Forwarded = ((Jurisdiction, Ori), SubscriberId, RelayedReceipt);
@@ -115,9 +162,20 @@ fn relayed(message: &jetstream::Message, registry: &Registry) -> Result<Option<F
     if matches!(kind, "outcome" | "availability") {
         return Ok(None);
     }
+    let bytes = message.payload.len();
+    if bytes > limits::RECEIPT_MESSAGE_BYTES_MAX {
+        return Err(NotForwarded::TooLarge { bytes });
+    }
     let subscriber =
         registry.subscribers.get(&from).ok_or_else(|| NotForwarded::UnknownSubscriber(from.clone()))?;
-    let receipt = Receipt::open(&message.payload, &subscriber.signing_key)?;
+    let receipt = Receipt::open(&message.payload, &subscriber.signing_key).map_err(|error| {
+        let unknown = matches!(error, ReceiptError::Open(OpenError::UnknownKey));
+        // A key that somebody has is no new key of the one who sent it: no registry will ever say otherwise.
+        if unknown && names_a_listed_key(&message.payload, registry) {
+            return NotForwarded::OthersKey;
+        }
+        NotForwarded::Receipt(error)
+    })?;
     if receipt.subscriber != from {
         return Err(NotForwarded::OtherSubscriber { claimed: receipt.subscriber, subject: from });
     }
@@ -133,3 +191,6 @@ fn relayed(message: &jetstream::Message, registry: &Registry) -> Result<Option<F
     let to = (facility.jurisdiction.clone(), facility.ori.clone());
     Ok(Some((to, from, RelayedReceipt { receipt: payload, stored, receipts_sequence })))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use jiff::{SignedDuration, Timestamp};
-use sallyport_link::clock;
+use sallyport_link::{clock, guard::guarded};
 use sallyport_proto::ids::{Ori, SubscriberId};
 use sallyport_relay_core::ledger::Stream;
 use serde::Serialize;
@@ -156,7 +156,7 @@ pub async fn run(listen: SocketAddr, pages: Pages, shutdown: CancellationToken) 
 }
 
 fn router(pages: Pages) -> Router {
-    Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(pages)
+    guarded(Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).with_state(pages))
 }
 
 async fn metrics(State(pages): State<Pages>) -> Response {

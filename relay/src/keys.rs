@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use nkeys::KeyPair;
-use sallyport_link::config::signature_path;
+use sallyport_link::{config::signature_path, private};
 use sallyport_proto::{key::Signer, registry};
 
 /// What a key is for; the first letter of the nkey says it too.
@@ -50,6 +50,8 @@ pub fn sign_registry(file: &Path, seed: &Path) -> anyhow::Result<PathBuf> {
     // Written aside and renamed: a program that reads the pair meanwhile sees the old or the new one.
     let aside = out.with_extension("sig.new");
     std::fs::write(&aside, registry::sign(&registrar, text.as_bytes()))
+        // Every party's program reads it.
+        .and_then(|()| private::share(&aside))
         .and_then(|()| std::fs::rename(&aside, &out))
         .with_context(|| format!("write {}", out.display()))?;
     Ok(out)

@@ -14,6 +14,7 @@ pub mod in_hand;
 mod intake;
 pub mod keys;
 pub mod lag;
+pub mod lock;
 pub mod mend;
 pub mod metrics;
 pub mod node;

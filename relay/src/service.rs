@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
+    registry_floor::FloorError,
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -19,6 +20,7 @@ use crate::{
     forward,
     http::{self, Health, Pages},
     in_hand, intake,
+    lock::{Lock, LockError},
     mend::Mend,
     metrics::Metrics,
     node::Node,
@@ -33,6 +35,12 @@ pub enum StartError {
     /// The server would lose what it acknowledged.
     #[error(transparent)]
     Unsafe(#[from] safety::Unsafe),
+    /// Another node runs on this store.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// An older registry than this node had in force, or its version cannot be kept.
+    #[error(transparent)]
+    Registry(#[from] FloorError),
     /// The connection cannot be made at all.
     #[error("cannot connect to {url}")]
     Connect {
@@ -46,6 +54,8 @@ pub enum StartError {
 
 /// Runs until a signal or a failing stage; gives whether it ended well.
 pub async fn run(config: Config) -> Result<bool, StartError> {
+    let _lock = Lock::take(&config.store_dir)?;
+    let floor = registry::first(&config)?;
     wait_for_safety(&config).await?;
     let counters = Arc::new(LinkCounters::default());
     let login = Login {
@@ -101,7 +111,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         let pages = Pages { client: client.clone(), metrics: node.metrics.clone(), health };
         tasks.spawn("http", OnError::ShutDown, http::run(listen, pages, node.shutdown.clone()));
     }
-    tasks.spawn("registry", OnError::ShutDown, registry::keep_current(node.clone(), Arc::new(config)));
+    tasks.spawn("registry", OnError::ShutDown, registry::keep_current(node.clone(), Arc::new(config), floor));
     tracing::info!(node = %node.name, instance = %node.instance, registry = node.registry.load().version, "relay runs");
     let well = tasks.run().await;
     connect::close(&client).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
+    registry_floor::{Floor, FloorError},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -35,6 +36,9 @@ pub enum StartError {
     /// The hand-over log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// An older registry than this bridge had in force, or its version cannot be kept.
+    #[error(transparent)]
+    Registry(#[from] FloorError),
     /// Not "the server is away": that is waited for.
     #[error("cannot connect")]
     Connect(#[from] async_nats::ConnectError),
@@ -43,6 +47,8 @@ pub enum StartError {
 /// Runs until a signal or `shutdown`; gives whether all went well.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, StartError> {
     let _lock = Store::lock(&config.store_dir)?;
+    let mut floor = Floor::open(&config.store_dir)?;
+    floor.admit(&config.registry)?;
     let mut store = Store::open(&config.store_dir, &config.me)?;
     let log = HandOverLog::open(&store.hand_over_log(), &mut store, clock::now())?;
     let store = Shared::new(store);
@@ -50,7 +56,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, St
     let (client, js) = connect::connect(login(&config), link.clone()).await?;
     let metrics = Metrics::new();
     let maker = Maker::new(config.instance, config.me.clone(), config.signer);
-    let (watcher, registry) = Watcher::new(config.registry_source, config.me.clone(), config.registry);
+    let (watcher, registry) = Watcher::new(config.registry_source, floor, config.me.clone(), config.registry);
     let (judged, to_keep) = mpsc::channel(IN_FLIGHT_MAX);
     let (kept, to_answer) = mpsc::channel(IN_FLIGHT_MAX);
     let (sink_hint, hint) = watch::channel(());

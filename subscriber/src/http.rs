@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use async_nats::{Client, connection::State};
 use axum::{Json, Router, extract::State as Extract, http::StatusCode, response::IntoResponse, routing::get};
-use sallyport_link::{clock, connect::LinkCounters, publish};
+use sallyport_link::{clock, connect::LinkCounters, guard::guarded, publish};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,7 @@ pub async fn serve(window: Window, listen: SocketAddr, shutdown: CancellationTok
     let routes =
         Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).with_state(window);
     let listener = tokio::net::TcpListener::bind(listen).await?;
-    axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    axum::serve(listener, guarded(routes)).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
 async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sallyport_proto::{
     ids::{InstanceId, Ori, SubscriberId},
     key::Signer,
+    limits,
     provenance::{AgreementId, Provenance, TrafficClass},
     receipt::{EndpointRefusal, Receipt, ReceiptFor, Response, Statement},
     subject,
@@ -79,7 +80,7 @@ impl Maker {
         let statement = Statement::Refusal(EndpointRefusal {
             code: refused.fault.code(),
             severity: Severity::Failure,
-            text: refused.fault.to_string(),
+            text: bounded(refused.fault.to_string()),
         });
         let notice = ReceiptFor {
             notice_id: refused.notice_id.clone(),
@@ -104,7 +105,7 @@ impl Maker {
         let refusal = EndpointRefusal {
             code: EndpointRefusalCode::StagingFailed,
             severity: Severity::Failure,
-            text: why,
+            text: bounded(why),
         };
         self.seal(self.about(about, Statement::Refusal(refusal), now))
     }
@@ -183,6 +184,28 @@ impl Maker {
     }
 }
 
+/// A receipt with a longer text would be refused: its end says least.
+fn bounded(mut text: String) -> String {
+    let mut end = text.len().min(limits::REFUSAL_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
 fn machine_time(at: Timestamp) -> Moment {
     Moment::exact(at, SourceClock::Subscriber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_letter() {
+        let text = bounded("\u{e9}".repeat(limits::REFUSAL_TEXT_BYTES_MAX));
+        assert!(text.len() <= limits::REFUSAL_TEXT_BYTES_MAX && text.chars().all(|c| c == '\u{e9}'));
+        assert_eq!(bounded("short".into()), "short");
+    }
 }

@@ -10,7 +10,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sallyport_link::config::{self, ConfigProblems, signature_path};
+use sallyport_link::{
+    config::{self, ConfigProblems, signature_path},
+    publish::chain,
+    registry_floor::Floor,
+};
 use sallyport_proto::{
     ids::{InstanceId, SubscriberId},
     key::RegistrarKey,
@@ -36,6 +40,7 @@ pub struct Source {
 /// Looks at the registry file and takes over what changed.
 pub struct Watcher {
     source: Source,
+    floor: Floor,
     instance: InstanceId,
     me: SubscriberId,
     current: watch::Sender<Arc<Registry>>,
@@ -46,12 +51,12 @@ pub struct Watcher {
 type Stamp = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Watcher {
-    /// Starts from the registry that the configuration was checked with.
-    pub fn new(source: Source, me: SubscriberId, registry: Registry) -> (Self, Current) {
+    /// Starts from the registry that the configuration was checked with and `floor` let in.
+    pub fn new(source: Source, floor: Floor, me: SubscriberId, registry: Registry) -> (Self, Current) {
         let instance = registry.instance.clone();
         let (current, reader) = watch::channel(Arc::new(registry));
         // Not judged yet: the file may have changed since the configuration was checked.
-        (Self { source, instance, me, current, judged: None }, reader)
+        (Self { source, floor, instance, me, current, judged: None }, reader)
     }
 
     /// Runs until shutdown.
@@ -86,18 +91,17 @@ impl Watcher {
         }
     }
 
-    fn take_over(&self, registry: Registry) {
+    fn take_over(&mut self, registry: Registry) {
         let in_force = self.current.borrow().version;
         if registry.instance != self.instance {
             tracing::error!(instance = %registry.instance, "the changed registry is of another instance; refused");
-        } else if registry.version < in_force {
-            // A signature never expires: an old file with its old signature must not bring old keys back.
-            tracing::error!(version = registry.version, in_force, "the changed registry is older; refused");
         } else if !registry.subscribers.contains_key(&self.me) {
             tracing::error!(
                 version = registry.version,
                 "the changed registry does not list this subscriber; refused"
             );
+        } else if let Err(error) = self.floor.admit(&registry) {
+            tracing::error!(error = %chain(&error), in_force, "the changed registry is refused; the former one stays in force");
         } else {
             tracing::info!(version = registry.version, "registry read again");
             self.current.send_replace(Arc::new(registry));

@@ -123,6 +123,7 @@ enum MappingCommand {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    sallyport_link::private::files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -189,6 +190,7 @@ async fn run_agent(config: Config) -> u8 {
         Ok(true) => exit::OK,
         Ok(false) => exit::FAILED,
         Err(error @ StartError::Store(StoreError::Lock(LockError::Taken { .. }))) => fail(exit::BUSY, &error),
+        Err(StartError::Registry(error)) if error.is_of_registry() => fail(exit::CONFIG, &error),
         Err(error) => fail(exit::UNAVAILABLE, &error),
     }
 }
@@ -205,15 +207,13 @@ async fn with<F: Future<Output = u8>>(path: &Path, run: impl FnOnce(Config) -> F
 }
 
 /// The command's own result.
-#[allow(clippy::print_stdout)]
 fn say(text: &str) {
-    println!("{}", text.trim_end());
+    sallyport_link::say::say(text.trim_end());
 }
 
 /// What went wrong, to whoever typed the command.
-#[allow(clippy::print_stderr)]
 fn complain(text: &str) {
-    eprintln!("{}", text.trim_end());
+    sallyport_link::say::complain(text.trim_end());
 }
 
 fn fail(code: u8, error: &(dyn std::error::Error + 'static)) -> u8 {

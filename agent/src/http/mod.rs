@@ -3,7 +3,6 @@
 //!
 //! What an event means is `intake`; the jail's own page comes later.
 
-mod guard;
 mod handlers;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -11,10 +10,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    middleware,
     routing::{get, post},
 };
-use sallyport_link::tasks::GRACE;
+use sallyport_link::{guard::guarded, tasks::GRACE};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +55,7 @@ pub(crate) async fn run(
 }
 
 pub(crate) fn router(interface: Interface) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/v1/events", post(handlers::events).layer(DefaultBodyLimit::max(EVENTS_BYTES_MAX)))
         .route("/v1/exports", post(handlers::exports).layer(DefaultBodyLimit::max(EXPORT_BYTES_MAX)))
         .route("/v1/pings", post(handlers::pings))
@@ -65,6 +63,6 @@ pub(crate) fn router(interface: Interface) -> Router {
         .route("/v1/status/{event}", get(handlers::status_of))
         .route("/healthz", get(handlers::health))
         .route("/metrics", get(handlers::metrics))
-        .layer(middleware::from_fn(guard::only_local_programs))
-        .with_state(interface)
+        .with_state(interface);
+    guarded(routes)
 }

@@ -119,8 +119,7 @@ async fn an_export_from_before_a_booking_was_sealed_does_not_bring_it_back() {
     let bed = bed();
     let open = "B-2,Invented B,2026-03-01 11:00,,Served,,\n";
     bed.export_of("2026-06-02T00:00:00Z", false, &open.replace("Served,,", "Served,JUV,")).await;
-    let stale = bed.export_of("2026-06-01T00:00:00Z", false, open).await;
-    assert_eq!((stale.events, stale.outdated), (0, 1));
+    assert_eq!(bed.export_of("2026-06-01T00:00:00Z", false, open).await.events, 0);
     assert_eq!(bed.sent().len(), 0);
 }
 

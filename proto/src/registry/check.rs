@@ -8,6 +8,7 @@ use super::{
     Agreement, EndDate, Facility, Filter, Operator, Registry, RelayNode, Subscriber, Subscription, file,
 };
 use crate::{
+    envelope::Digest,
     ids::{AgreementName, SubscriberId},
     problem::{Problem, Problems, read_toml},
     provenance::AgreementId,
@@ -66,6 +67,7 @@ pub(super) fn registry(text: &str) -> Result<Registry, Vec<Problem>> {
             facilities: facilities.into_iter().map(|f| (f.ori.clone(), f)).collect(),
             subscribers: subscribers.into_iter().map(|s| (s.id.clone(), s)).collect(),
             agreements: agreements.into_iter().map(|a| (a.id.id.clone(), a)).collect(),
+            digest: Digest::of(text.as_bytes()),
         })
     })();
     problems.finish(checked)

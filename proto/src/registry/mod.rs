@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
+    envelope::Digest,
     ids::{AgreementName, InstanceId, Jurisdiction, NodeId, Ori, SubscriberId, SubscriptionId},
     key::{ConnectKey, SigningKey},
     problem::Problem,
@@ -42,6 +43,8 @@ pub struct Registry {
     pub subscribers: BTreeMap<SubscriberId, Subscriber>,
     /// By id; the newest version of each.
     pub agreements: BTreeMap<AgreementName, Agreement>,
+    /// SHA-256 of the file as it was read: one version has one content.
+    pub digest: Digest,
 }
 
 /// One relay node: its name is in its permissions.

@@ -158,7 +158,9 @@ fn write_bundle(trace: &Trace, config: &Config, out: &Path) -> Option<u8> {
     }
     let warning = if bundle.contains_person_data() { "; IT HOLDS PERSON DATA" } else { "" };
     complain(&format!("wrote {}{warning}", out.display()));
-    None
+    let left_out = trace.left_out();
+    left_out.iter().for_each(|record| complain(&format!("LEFT OUT of the bundle: {record}")));
+    (!left_out.is_empty()).then_some(exit::FAILED)
 }
 
 /// Checks a bundle; needs no configuration, no registry and no connection.

@@ -153,6 +153,8 @@ fn hub(out: &mut String, registry: &Registry, doors: Doors) -> std::fmt::Result 
             "$JS.API.CONSUMER.CREATE.>",
             "$JS.API.CONSUMER.DURABLE.CREATE.>",
             "$JS.API.CONSUMER.INFO.>",
+            // To find consumers that nobody here made.
+            "$JS.API.CONSUMER.NAMES.*",
         ]),
         match doors {
             Doors::Open => Vec::new(),

@@ -1,14 +1,17 @@
 //! The durables: `relay`, shared by all nodes, on INGEST, RECEIPTS and REQUESTS; one per subscriber on DELIVER.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::jetstream::{
     self,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull::Config},
+    consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig, pull::Config},
 };
+use futures_util::StreamExt;
+use sallyport_link::publish::chain;
 use sallyport_proto::{registry::Registry, subject};
+use serde_json::Value;
 
-use super::{Error, Report};
+use super::{Error, Report, drift};
 use crate::in_hand;
 
 /// The first is the ack_wait, and lies under the RECEIVED deadline of 30 s.
@@ -69,14 +72,16 @@ pub(super) async fn reconcile(
     let name = config.durable_name.clone().unwrap_or_default();
     let label = format!("durable {name} on {stream}");
     let failed = |reason: String| Error::JetStream { what: label.clone(), reason };
-    let current = js.get_consumer_from_stream::<Config, _, _>(&name, stream).await;
-    match current {
-        Ok(consumer) => compare(&label, consumer, &config, report),
+    match js.get_consumer_from_stream::<Config, _, _>(&name, stream).await {
+        Ok(_) => {
+            let is = drift::raw(js, &format!("CONSUMER.INFO.{stream}.{name}")).await.map_err(failed)?;
+            compare(&label, &is, config, report);
+        }
         Err(error) if is_not_found(&error) => {
             js.create_consumer_strict_on_stream(config, stream).await.map_err(|e| failed(e.to_string()))?;
             report.created.push(label);
         }
-        Err(error) => return Err(failed(sallyport_link::publish::chain(&error))),
+        Err(error) => return Err(failed(chain(&error))),
     }
     Ok(())
 }
@@ -87,23 +92,41 @@ fn is_not_found(error: &jetstream::stream::ConsumerError) -> bool {
 }
 
 /// A changed durable is only reported: an update can restart deliveries of what is in flight.
-fn compare(label: &str, current: PullConsumer, wanted: &Config, report: &mut Report) {
-    let is = &current.cached_info().config;
-    let pairs = [
-        ("filter", is.filter_subject.clone(), wanted.filter_subject.clone()),
-        ("ack_policy", format!("{:?}", is.ack_policy), format!("{:?}", wanted.ack_policy)),
-        ("ack_wait", format!("{:?}", is.ack_wait), format!("{:?}", wanted.ack_wait)),
-        ("max_deliver", is.max_deliver.to_string(), wanted.max_deliver.to_string()),
-        ("max_ack_pending", is.max_ack_pending.to_string(), wanted.max_ack_pending.to_string()),
-        ("backoff", format!("{:?}", is.backoff), format!("{:?}", wanted.backoff)),
-    ];
-    let before = report.drift.len();
-    for (key, is, should) in pairs {
-        if is != should {
-            report.drift.push(format!("{label}: {key} is {is}, should be {should}"));
+fn compare(label: &str, is: &Value, wanted: Config, report: &mut Report) {
+    let should = serde_json::to_value(wanted.into_consumer_config()).unwrap_or_default();
+    let found = drift::differences(is, &should);
+    if found.is_empty() {
+        report.unchanged.push(label.to_owned());
+    }
+    report.drift.extend(found.iter().map(|difference| format!("{label}: {difference}")));
+}
+
+/// Names every consumer that is neither one of `durables` nor the reader of a node: somebody reads there, or did.
+pub(super) async fn strangers(
+    js: &jetstream::Context,
+    registry: &Registry,
+    stream: &str,
+    durables: &BTreeSet<(&'static str, String)>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let failed = |reason: String| Error::JetStream { what: format!("list consumers on {stream}"), reason };
+    let bound = js.get_stream(stream).await.map_err(|error| failed(chain(&error)))?;
+    let mut names = bound.consumer_names();
+    while let Some(name) = names.next().await {
+        let name = name.map_err(|error| failed(chain(&error)))?;
+        let ours = durables.iter().any(|(on, durable)| *on == stream && *durable == name);
+        if !ours && !registry.relays.iter().any(|relay| subject::track_consumer(&relay.node) == name) {
+            report.drift.push(format!(
+                "consumer {name} on {stream}: not made by provision for anybody in this registry"
+            ));
         }
     }
-    if report.drift.len() == before {
-        report.unchanged.push(label.to_owned());
+    Ok(())
+}
+
+impl Durable {
+    /// Where it is, and its name.
+    pub(super) fn place(&self) -> (&'static str, String) {
+        (self.stream, self.config.durable_name.clone().unwrap_or_default())
     }
 }

@@ -2,16 +2,18 @@
 //! reports what differs, and never destroys. Everything else only binds (invariant 10).
 
 pub mod accounts;
+mod drift;
 mod durables;
 pub mod safety;
 mod streams;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 
 use async_nats::jetstream;
 use sallyport_link::{
     config::{self, ConfigProblems},
     connect::{self, LinkCounters, Login},
+    private,
 };
 use sallyport_proto::registry::Registry;
 use serde::Serialize;
@@ -94,7 +96,10 @@ pub fn render_server_config(config: &Config, doors: Doors, report: &mut Report) 
     let text = accounts::render(&config.registry, &config.provision, doors);
     let name = file.display().to_string();
     let write = |path: &Path, text: &str| {
-        std::fs::write(path, text).map_err(|source| Error::Write { file: path.display().to_string(), source })
+        // Public keys only; the server may run as another user.
+        std::fs::write(path, text)
+            .and_then(|()| private::share(path))
+            .map_err(|source| Error::Write { file: path.display().to_string(), source })
     };
     match std::fs::read_to_string(file) {
         Ok(old) if old == text => report.unchanged.push(name),
@@ -173,11 +178,24 @@ async fn apply(
     config: &Config,
     report: &mut Report,
 ) -> Result<(), Error> {
+    let mut names = Vec::new();
     for stream in streams::wanted(registry, &config.provision, report) {
+        names.push(stream.name.clone());
         streams::reconcile(js, stream, report).await?;
     }
+    let mut places = BTreeSet::new();
     for durable in durables::wanted(registry, config.provision.replicas) {
+        places.insert(durable.place());
         durables::reconcile(js, durable, report).await?;
+    }
+    for stream in &names {
+        if let Err(error) = durables::strangers(js, registry, stream, &places, report).await {
+            // A server that runs on a configuration of before does not permit it.
+            report.warnings.push(format!(
+                "{error}; is the rendered configuration loaded? Nobody else's consumers were looked for"
+            ));
+            break;
+        }
     }
     Ok(())
 }

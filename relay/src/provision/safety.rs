@@ -43,6 +43,13 @@ pub enum Unsafe {
     },
 }
 
+impl Unsafe {
+    /// Nothing is known of a server's safety, because none was reached.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Silent | Self::Ask(_))
+    }
+}
+
 /// Asks every server of the cluster as the monitor user.
 pub async fn check(config: &Config) -> Result<(), Unsafe> {
     let login = Login {
@@ -55,7 +62,11 @@ pub async fn check(config: &Config) -> Result<(), Unsafe> {
     let (client, _) =
         connect::connect(login, Arc::new(LinkCounters::default())).await.map_err(Unsafe::Connect)?;
     let verdict = ask(&client).await;
-    connect::close(&client).await;
+    match verdict {
+        // Nothing was handed over: there is nothing to flush, and nothing to say about it.
+        Err(Unsafe::Silent) => connect::abandon(&client).await,
+        _ => connect::close(&client).await,
+    }
     verdict
 }
 
@@ -94,6 +105,12 @@ fn verdict(payload: &[u8]) -> Result<(), Unsafe> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_is_no_unsafe_server() {
+        assert!(Unsafe::Silent.is_unavailable());
+        assert!(!Unsafe::NotSynced { server: "n1".into() }.is_unavailable());
+    }
 
     #[test]
     fn only_sync_always_is_safe() {

@@ -6,9 +6,14 @@ use async_nats::jetstream::{
     self,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
+use sallyport_link::publish::chain;
 use sallyport_proto::{limits, registry::Registry, subject};
+use serde_json::Value;
 
-use super::{Error, Report};
+use super::{
+    Error, Report,
+    drift::{self, Difference},
+};
 use crate::config::Provision;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,6 +27,8 @@ const PARKED_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// A flood of one facility is refused before it fills the stream for the others.
 const INGEST_MESSAGES_PER_FACILITY: i64 = 500_000;
+/// The same for one subscriber and kind of receipt: 5,000 a day for as long as RECEIPTS keeps them, and some.
+const RECEIPTS_MESSAGES_PER_SUBJECT: i64 = 500_000;
 /// Heartbeats: enough to see a gap, no history.
 const HEARTBEATS_PER_FACILITY: i64 = 10;
 /// One durable per subscriber; the server's default of 1,000 is too few.
@@ -84,7 +91,12 @@ pub(super) fn wanted(registry: &Registry, provision: &Provision, report: &mut Re
             allow_atomic_publish: true,
             ..base(subject::DELIVER, &["hub.v1.deliver.>", "hub.v1.routed.>"], DELIVER_PERCENT)
         },
-        base(subject::RECEIPTS, &["hub.v1.receipt.>"], RECEIPTS_PERCENT),
+        Config {
+            max_message_size: limits::RECEIPT_MESSAGE_BYTES_MAX as i32,
+            max_messages_per_subject: RECEIPTS_MESSAGES_PER_SUBJECT,
+            discard_new_per_subject: true,
+            ..base(subject::RECEIPTS, &["hub.v1.receipt.>"], RECEIPTS_PERCENT)
+        },
         base(subject::ANSWERS, &["hub.v1.answer.>"], ANSWERS_PERCENT),
         base(subject::REQUESTS, &["hub.v1.request.>"], EACH_OTHER_PERCENT),
         base(subject::CONTROL, &["hub.v1.control.>"], EACH_OTHER_PERCENT),
@@ -125,27 +137,32 @@ pub(super) async fn reconcile(
     let name = wanted.name.clone();
     let failed =
         |what: &str, reason: String| Error::JetStream { what: format!("{what} stream {name}"), reason };
-    let current = match js.get_stream(&name).await {
-        Ok(stream) => stream.cached_info().config.clone(),
+    let (current, messages) = match js.get_stream(&name).await {
+        Ok(stream) => {
+            let raw = drift::raw(js, &format!("STREAM.INFO.{name}")).await;
+            (raw.map_err(|reason| failed("read", reason))?, stream.cached_info().state.messages)
+        }
         Err(error) if is_not_found(&error) => {
             js.create_stream(wanted).await.map_err(|e| failed("create", e.to_string()))?;
             report.created.push(format!("stream {name}"));
             return Ok(());
         }
-        Err(error) => return Err(failed("read", error.to_string())),
+        Err(error) => return Err(failed("read", chain(&error))),
     };
-    let differences = differences(&current, &wanted);
+    let should = serde_json::to_value(&wanted).unwrap_or_default();
+    let differences = drift::differences(&current, &should);
     if differences.is_empty() {
         report.unchanged.push(format!("stream {name}"));
         return Ok(());
     }
-    let (harmful, harmless): (Vec<_>, Vec<_>) = differences.into_iter().partition(|d| d.may_lose);
+    let (harmless, harmful): (Vec<_>, Vec<_>) =
+        differences.into_iter().partition(|difference| is_harmless(difference, messages));
     for difference in &harmful {
-        report.drift.push(format!("stream {name}: {}", difference.text));
+        report.drift.push(format!("stream {name}: {difference}"));
     }
     if harmful.is_empty() {
         js.update_stream(wanted).await.map_err(|e| failed("update", e.to_string()))?;
-        let what: Vec<_> = harmless.into_iter().map(|d| d.text).collect();
+        let what: Vec<_> = harmless.iter().map(ToString::to_string).collect();
         report.updated.push(format!("stream {name}: {}", what.join("; ")));
     }
     Ok(())
@@ -156,54 +173,48 @@ fn is_not_found(error: &jetstream::context::GetStreamError) -> bool {
     matches!(error.kind(), Kind::JetStream(e) if e.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND)
 }
 
-struct Difference {
-    text: String,
-    /// Bringing it in line could delete messages, or cannot be undone, or is a promise somebody relies on.
-    may_lose: bool,
+/// Whether bringing it in line deletes nothing of the `messages` there are, can be undone, and takes nothing away that
+/// somebody relies on. What is not named here is for a person.
+fn is_harmless(difference: &Difference, messages: u64) -> bool {
+    let (is, should) = (difference.is.as_u64(), difference.should.as_u64());
+    match difference.key.as_str() {
+        "max_bytes" | "max_age" | "num_replicas" => is < should,
+        "max_msgs_per_subject" => {
+            should.is_none() || is.is_some_and(|is| Some(is) < should) || should >= Some(messages)
+        }
+        "max_msg_size" | "duplicate_window" | "allow_direct" | "description" => true,
+        "discard_new_per_subject" | "allow_atomic" => difference.should == Value::Bool(true),
+        _ => false,
+    }
 }
 
-fn differences(current: &Config, wanted: &Config) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut compare = |key: &str, is: String, should: String, may_lose: bool| {
-        if is != should {
-            found.push(Difference { text: format!("{key} is {is}, should be {should}"), may_lose });
-        }
-    };
-    let show = |v: &dyn std::fmt::Debug| format!("{v:?}");
-    compare("subjects", show(&current.subjects), show(&wanted.subjects), true);
-    compare("retention", show(&current.retention), show(&wanted.retention), true);
-    compare("storage", show(&current.storage), show(&wanted.storage), true);
-    compare("discard", show(&current.discard), show(&wanted.discard), true);
-    compare("deny_purge", show(&current.deny_purge), show(&wanted.deny_purge), true);
-    compare("deny_delete", show(&current.deny_delete), show(&wanted.deny_delete), true);
-    compare(
-        "max_bytes",
-        show(&current.max_bytes),
-        show(&wanted.max_bytes),
-        wanted.max_bytes < current.max_bytes,
-    );
-    compare("max_age", show(&current.max_age), show(&wanted.max_age), wanted.max_age < current.max_age);
-    compare(
-        "max_msg_size",
-        show(&current.max_message_size.max(0)),
-        show(&wanted.max_message_size.max(0)),
-        false,
-    );
-    compare(
-        "max_msgs_per_subject",
-        show(&current.max_messages_per_subject),
-        show(&wanted.max_messages_per_subject),
-        wanted.max_messages_per_subject < current.max_messages_per_subject
-            || current.max_messages_per_subject < 0,
-    );
-    compare("max_consumers", show(&current.max_consumers), show(&wanted.max_consumers), true);
-    compare(
-        "replicas",
-        show(&current.num_replicas),
-        show(&wanted.num_replicas),
-        wanted.num_replicas < current.num_replicas,
-    );
-    compare("duplicate_window", show(&current.duplicate_window), show(&wanted.duplicate_window), false);
-    compare("allow_atomic", show(&current.allow_atomic_publish), show(&wanted.allow_atomic_publish), false);
-    found
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(key: &str, is: Value, should: Value, harmless: bool) {
+        let found = drift::differences(&json!({ key: is }), &json!({ key: should }));
+        let [difference] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(is_harmless(difference, 100), harmless, "{difference}");
+    }
+
+    #[test]
+    fn only_what_can_lose_nothing_is_brought_in_line() {
+        check("max_age", json!(10), json!(20), true);
+        check("max_age", json!(20), json!(10), false);
+        check("max_msgs_per_subject", json!(-1), json!(100), true);
+        check("max_msgs_per_subject", json!(-1), json!(99), false);
+        check("max_msgs_per_subject", json!(50), json!(99), true);
+        check("discard_new_per_subject", json!(false), json!(true), true);
+        check("discard_new_per_subject", json!(true), json!(false), false);
+        check("republish", json!({"src": ">", "dest": "x.>"}), Value::Null, false);
+        check("allow_msg_ttl", json!(true), json!(false), false);
+        check("sources", json!([{"name": "OTHER"}]), Value::Null, false);
+        check("deny_purge", json!(false), json!(true), false);
+        check("a_setting_of_a_later_server", json!("on"), Value::Null, false);
+    }
 }

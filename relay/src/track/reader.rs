@@ -12,7 +12,7 @@ use async_nats::jetstream::{
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use sallyport_link::{clock, publish::chain};
+use sallyport_link::{clock, publish::chain, pull::NOT_PROVISIONED, seldom::Seldom};
 use sallyport_proto::{ids::NodeId, subject};
 use sallyport_relay_core::ledger::Stream;
 use tokio::{sync::mpsc, time::Instant};
@@ -60,6 +60,7 @@ pub(super) struct Reader {
     /// The last sequence of the running consumer.
     consumer_sequence: u64,
     behind_since: Option<Instant>,
+    unbound: Seldom,
     to_writer: mpsc::Sender<ToWriter>,
 }
 
@@ -89,6 +90,7 @@ impl Reader {
             sequence: sequence.unwrap_or_default(),
             consumer_sequence: 0,
             behind_since: None,
+            unbound: Seldom::default(),
             to_writer,
         }
     }
@@ -111,10 +113,19 @@ impl Reader {
         let bound = match self.js.get_stream(stream).await {
             Ok(bound) => bound,
             Err(error) => {
-                tracing::warn!(stream, error = %chain(&error), "cannot look at the stream yet");
+                if self.unbound.is_due(Instant::now()) {
+                    let error = chain(&error);
+                    tracing::warn!(
+                        stream,
+                        error,
+                        "cannot look at the stream yet; trying again. {}",
+                        NOT_PROVISIONED
+                    );
+                }
                 return Rebind::Later;
             }
         };
+        self.unbound.over();
         if let Some(rewound) = self.is_rewound(bound.cached_info()) {
             return Rebind::Rewound(rewound);
         }

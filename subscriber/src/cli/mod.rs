@@ -9,7 +9,13 @@ mod show;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use sallyport_link::{config::ConfigProblems, exit, publish::chain, shutdown, telemetry};
+use sallyport_link::{
+    config::ConfigProblems,
+    exit, private,
+    publish::chain,
+    say::{complain, say as print},
+    shutdown, telemetry,
+};
 use serde_json::json;
 
 use crate::{
@@ -65,6 +71,15 @@ enum Command {
         #[arg(long)]
         custody: Option<String>,
     },
+    /// Hand over again what the application did not take and what was given up (staging-failed in `list`).
+    HandOver {
+        /// The notice id, or the id of its event.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        notice: Option<String>,
+        /// Every notice that was given up.
+        #[arg(long)]
+        all: bool,
+    },
     /// Show one notice whole, with what was said about it. Prints person data.
     Show {
         /// The notice id, or the id of its event.
@@ -107,13 +122,17 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => error.into(),
-            StartError::Log(_) | StartError::Connect(_) => Self::new(exit::UNAVAILABLE, chain(&error)),
+            StartError::Registry(error) if error.is_of_registry() => Self::new(exit::CONFIG, chain(&error)),
+            StartError::Registry(_) | StartError::Log(_) | StartError::Connect(_) => {
+                Self::new(exit::UNAVAILABLE, chain(&error))
+            }
         }
     }
 }
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    private::files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -157,27 +176,43 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
         Command::List { limit, custody } => {
             let rows = Store::open(&config.store_dir, &config.me)?.list(limit, custody.as_deref())?;
-            say(&show::list(&rows, json));
+            print(&show::list(&rows, json));
         }
+        Command::HandOver { notice, all: _ } => hand_over(&config, notice.as_deref(), json)?,
         Command::Show { notice } => {
             let detail = Store::open(&config.store_dir, &config.me)?.detail(&notice)?;
             let detail = detail.ok_or_else(|| say::unknown(&notice))?;
-            say(&show::detail(&detail, &config.registry, json)?);
+            print(&show::detail(&detail, &config.registry, json)?);
         }
     }
     Ok(exit::OK)
+}
+
+/// The running bridge sees within seconds what was put back; otherwise the next run does.
+fn hand_over(config: &Config, notice: Option<&str>, json: bool) -> Result<(), Failure> {
+    let put_back = Store::open(&config.store_dir, &config.me)?.put_back(notice)?;
+    if let (Some(notice), true) = (notice, put_back.is_empty()) {
+        return Err(Failure::new(exit::DATA, format!("{notice}: no such notice was given up")));
+    }
+    if json {
+        print(&json!({ "put_back": put_back }).to_string());
+    } else {
+        put_back.iter().for_each(|id| print(&format!("{id}: handed over again")));
+        print(&format!("{} put back before the hand-over", put_back.len()));
+    }
+    Ok(())
 }
 
 fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
     let problems = Config::read(file).err().map(|problems| problems.to_string());
     if json {
         let lines: Vec<&str> = problems.iter().flat_map(|problems| problems.lines()).collect();
-        say(&json!({ "config": file, "problems": lines }).to_string());
+        print(&json!({ "config": file, "problems": lines }).to_string());
         return Ok(if lines.is_empty() { exit::OK } else { exit::CONFIG });
     }
     match problems {
         None => {
-            say(&format!("{}: no problem found", file.display()));
+            print(&format!("{}: no problem found", file.display()));
             Ok(exit::OK)
         }
         Some(problems) => Err(Failure::new(exit::CONFIG, problems)),
@@ -186,28 +221,18 @@ fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
 
 fn report(delivered: &deliver::Delivered, json: bool) {
     if json {
-        say(&serde_json::to_string(delivered).unwrap_or_default());
+        print(&serde_json::to_string(delivered).unwrap_or_default());
     } else {
         let how = if delivered.published {
             "published"
         } else {
             "stored; it is published as soon as the broker can be reached"
         };
-        say(&format!("{}: {} {how}", delivered.notice_id, delivered.word));
+        print(&format!("{}: {} {how}", delivered.notice_id, delivered.word));
     }
 }
 
 fn fail(failure: &Failure) -> ExitCode {
     complain(&failure.text);
     failure.code.into()
-}
-
-#[allow(clippy::print_stdout)]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[allow(clippy::print_stderr)]
-fn complain(text: &str) {
-    eprintln!("{text}");
 }

@@ -1,11 +1,11 @@
 //! What people at the agency say: SEEN, a response, an outcome. Signed and stored here; `deliver` sees to its way out.
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sallyport_link::{clock, exit};
 use sallyport_proto::{
     ids::{Ori, OutcomeId},
-    limits::TEXT_BYTES_MAX,
+    limits::{BY_WHOM_BYTES_MAX, CONTACT_BYTES_MAX, TEXT_BYTES_MAX},
     outcome::{AboutNotice, Outcome},
     receipt::Response,
     subject::{self, ReceiptKind},
@@ -19,6 +19,9 @@ use crate::{
     receipt::{Made, Maker},
     store::{OUTCOME_WORD, Said, Saying, Store},
 };
+
+/// An announced time may lie so far back: clocks differ, and people type slowly.
+const PAST_TOLERATED: SignedDuration = SignedDuration::from_mins(1);
 
 /// Who says it.
 #[derive(Args)]
@@ -141,6 +144,7 @@ pub(crate) fn outcome(
     let said = find(&store, notice)?;
     let maker = maker(config);
     let notice_id = said.about.notice.notice_id.clone();
+    agrees(&store.outcomes(said.notice)?, outcome.kind, outcome.supersedes.as_ref())?;
     let outcome_id = OutcomeId::from(uuid::Uuid::now_v7());
     let message = Outcome {
         provenance: maker.provenance(),
@@ -180,15 +184,30 @@ pub(crate) fn outcome(
     })
 }
 
+/// Two outcomes of one notice that say different things need a word on which of them counts.
+fn agrees(earlier: &[Outcome], kind: OutcomeKind, supersedes: Option<&OutcomeId>) -> Result<(), Failure> {
+    let replaced: Vec<_> = earlier.iter().filter_map(|o| o.supersedes.as_ref()).chain(supersedes).collect();
+    let mut standing = earlier.iter().filter(|o| !replaced.contains(&&o.outcome_id));
+    let Some(other) = standing.rfind(|o| o.kind != kind) else { return Ok(()) };
+    let (id, said) = (&other.outcome_id, other.kind);
+    let text =
+        format!("{said} was stated as the outcome before ({id}); to take its place: --supersedes {id}");
+    Err(Failure::new(exit::DATA, text))
+}
+
 fn response(answer: Answer, now: Timestamp) -> Result<Option<Response>, Failure> {
     let plain = |kind| Response { kind, eta: None, answer_by: None, contact: None, forward_to: None };
     let at = |text: &str| {
         let at = moment::parse(text, now).map_err(usage)?;
+        if at < now - PAST_TOLERATED {
+            return Err(usage(format!("{text}: lies in the past; an announced time lies ahead")));
+        }
         Ok::<_, Failure>(Some(Moment::exact(at, SourceClock::Person)))
     };
     Ok(Some(match answer {
         Answer::Seen => return Ok(None),
         Answer::WillTakeCustody { eta, contact } => {
+            fits("--contact", contact.as_deref().unwrap_or_default(), CONTACT_BYTES_MAX)?;
             Response { eta: at(&eta)?, contact, ..plain(ResponseKind::WillTakeCustody) }
         }
         Answer::WillAnswerBy { time } => {
@@ -233,12 +252,15 @@ fn check_words(words: &Words) -> Result<(), Failure> {
     if words.by.trim().is_empty() {
         return Err(usage("--by must not be empty"));
     }
-    match &words.text {
-        Some(text) if text.len() > TEXT_BYTES_MAX => {
-            Err(usage(format!("--text has {} bytes, at most {TEXT_BYTES_MAX} are permitted", text.len())))
-        }
-        _ => Ok(()),
+    fits("--by", &words.by, BY_WHOM_BYTES_MAX)?;
+    fits("--text", words.text.as_deref().unwrap_or_default(), TEXT_BYTES_MAX)
+}
+
+fn fits(key: &str, text: &str, max: usize) -> Result<(), Failure> {
+    if text.len() <= max {
+        return Ok(());
     }
+    Err(usage(format!("{key} has {} bytes, at most {max} are permitted", text.len())))
 }
 
 fn usage(text: impl Into<String>) -> Failure {

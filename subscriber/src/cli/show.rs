@@ -45,6 +45,9 @@ fn marks(row: &StatusRow) -> String {
     if row.traffic != "ACTUAL" {
         marks.push(row.traffic.as_str());
     }
+    if row.given_up {
+        marks.push("NOT HANDED OVER");
+    }
     if row.superseded {
         marks.push("superseded");
     }

@@ -131,8 +131,8 @@ impl HandOver {
     }
 
     async fn until_next_due(&self) -> Result<Duration, StoreError> {
-        /// Nothing waits: the hint wakes us.
-        const LONG: Duration = Duration::from_secs(3_600);
+        /// Nothing waits: the hint wakes us. A command that puts back what was given up is another process and does not.
+        const LONG: Duration = Duration::from_secs(2);
         /// Something is due and held back by an earlier one of its custody that is being looked at just now.
         const SHORT: Duration = Duration::from_millis(10);
         let next = self.store.with(|store| store.next_due()).await?;

@@ -6,12 +6,13 @@ use rusqlite::{Connection, params};
 use sallyport_proto::{
     envelope::Digest,
     ids::{AgreementName, NoticeId},
+    outcome::Outcome,
     provenance::{AgreementId, TrafficClass},
     receipt::ReceiptFor,
     vocabulary::TrafficKind,
 };
 
-use super::{Store, StoreError, What, micros};
+use super::{Store, StoreError, What, micros, read::OUTCOME_WORD};
 use crate::{
     outbox::Outgoing,
     receipt::{About, Made},
@@ -111,6 +112,21 @@ impl Store {
         let id = state(&tx, saying, now)?;
         tx.commit().what("commit a receipt")?;
         Ok(id)
+    }
+
+    /// The outcomes stated about a notice so far, in order.
+    pub fn outcomes(&self, notice: i64) -> Result<Vec<Outcome>, StoreError> {
+        let sql = "SELECT r.bytes, s.word FROM statement s JOIN receipt r ON r.id = s.receipt \
+                   WHERE s.notice_seq = ?1 ORDER BY r.id";
+        let mut find = self.db.prepare_cached(sql).what("read outcomes")?;
+        let rows = find
+            .query_map([notice], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)))
+            .what("read outcomes")?;
+        let rows: Vec<_> = rows.collect::<Result<_, _>>().what("read outcomes")?;
+        let outcomes = rows.iter().filter(|(_, word)| word.starts_with(OUTCOME_WORD));
+        outcomes
+            .map(|(bytes, _)| Outcome::claimed(bytes).map_err(|_| StoreError::Corrupt("outcome")))
+            .collect()
     }
 
     /// Finds a notice by its id, or by the id of its event.

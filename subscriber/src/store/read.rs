@@ -38,6 +38,8 @@ pub struct StatusRow {
     pub status: Status,
     /// The last thing said about it: `SEEN`, `WILL_TAKE_CUSTODY`, ...
     pub last_word: Option<String>,
+    /// The sink would not take it and is not tried any more: `hand-over` puts it back.
+    pub given_up: bool,
     /// A newer revision is there.
     pub superseded: bool,
     /// ACTUAL, EXERCISE, TEST, PING.
@@ -144,6 +146,7 @@ fn status_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<StatusRow> {
     Ok(StatusRow {
         notice_id: row.get(1)?,
         status,
+        given_up: sink == "failed",
         last_word,
         superseded: row.get(3)?,
         traffic: row.get(4)?,

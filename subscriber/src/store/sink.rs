@@ -110,7 +110,7 @@ impl Store {
     pub fn staged(&mut self, saying: &Saying, now: Timestamp) -> Result<(), StoreError> {
         let tx = self.begin()?;
         outbox::state(&tx, saying, now)?;
-        each(&tx, "UPDATE notice SET sink = 'done' WHERE seq = ?1", &[saying.notice])?;
+        each(&tx, "UPDATE notice SET sink = 'done', failed_receipt = NULL WHERE seq = ?1", &[saying.notice])?;
         tx.commit().what("commit a staged notice")
     }
 
@@ -130,6 +130,22 @@ impl Store {
         )
         .what("give a notice up")?;
         tx.commit().what("commit a notice given up")
+    }
+
+    /// Lets notices that were given up wait for the sink again: one by its id or its event's, or all. Gives their ids. A
+    /// try is left counted, so that the application is told that it is not the first.
+    pub fn put_back(&mut self, notice: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let sql = "UPDATE notice SET sink = 'pending', tries = 1, next_try_us = 0 \
+                   WHERE sink = 'failed' AND (?1 IS NULL OR notice_id = ?1 OR event_id = ?1) RETURNING notice_id";
+        let what = "put notices back before the sink";
+        let tx = self.begin()?;
+        let mut update = tx.prepare(sql).what(what)?;
+        let rows = update.query_map([notice], |row| row.get(0)).what(what)?;
+        let mut ids: Vec<String> = rows.collect::<Result<_, _>>().what(what)?;
+        drop(update);
+        tx.commit().what(what)?;
+        ids.sort();
+        Ok(ids)
     }
 
     /// How many wait, and since when the oldest.

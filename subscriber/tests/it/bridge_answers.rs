@@ -131,9 +131,57 @@ async fn what_makes_no_sense_is_not_sent() {
     check("answer", &[&id, "retraction-acknowledged"], exit::DATA);
     check("answer", &[&id, "will-take-custody"], exit::CONFIG);
     check("answer", &[&id, "will-take-custody", "--eta", "tonight"], exit::CONFIG);
+    check("answer", &[&id, "will-take-custody", "--eta", "2020-01-01T00:00:00Z"], exit::CONFIG);
+    check("answer", &[&id, "will-answer-by", "2020-01-01T00:00:00Z"], exit::CONFIG);
     check("answer", &[&id, "seen", "--by", " "], exit::CONFIG);
     check("outcome", &[&id, "vanished", "--at", "2026-11-21T23:00:00Z"], exit::CONFIG);
     check("outcome", &[&id, "custody-taken", "--at", "2999-01-01T00:00:00Z"], exit::CONFIG);
     assert!(later(&ground).await.is_empty());
     check("answer", &[retraction.notice_id().as_str(), "retraction-acknowledged"], exit::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_contradicts_an_earlier_one_must_say_that_it_takes_its_place() {
+    let ground = Ground::new("to = \"none\"").await;
+    let case = Case::default();
+    let _bridge = ground.run();
+    ground.deliver(&case).await;
+    ground.settled().await;
+    let id = case.notice_id().to_string();
+    let at = ["--at", "2026-11-21T23:00:00Z"];
+    let state = |kind: &str, more: &[&str]| {
+        say(&ground, "outcome", &[[id.as_str(), kind].as_slice(), &at, more].concat())
+    };
+    let first = state("custody-taken", &[]);
+    assert_eq!(first.code().unwrap(), 0, "{first:?}");
+    let first: serde_json::Value = serde_json::from_str(&first.stdout[0]).unwrap();
+    let first = first["outcome_id"].as_str().unwrap();
+    let contradicts = state("released-no-show", &[]);
+    assert_eq!(contradicts.code().unwrap(), i32::from(exit::DATA), "{contradicts:?}");
+    assert!(
+        contradicts.stderr.iter().any(|line| line.contains(first)),
+        "it names the other: {contradicts:?}"
+    );
+    assert_eq!(state("custody-taken", &[]).code().unwrap(), 0, "the same again contradicts nothing");
+    let still = state("released-no-show", &["--supersedes", first]);
+    assert_eq!(still.code().unwrap(), i32::from(exit::DATA), "the second one still stands: {still:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_takes_the_place_of_the_one_it_names() {
+    let ground = Ground::new("to = \"none\"").await;
+    let case = Case::default();
+    let _bridge = ground.run();
+    ground.deliver(&case).await;
+    ground.settled().await;
+    let id = case.notice_id().to_string();
+    let words =
+        |kind: &'static str| [id.clone(), kind.into(), "--at".into(), "2026-11-21T23:00:00Z".to_owned()];
+    let of = |words: &[String]| words.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let (taken, no_show) = (of(&words("custody-taken")), of(&words("released-no-show")));
+    let first = said(&ground, "outcome", &taken.split(' ').collect::<Vec<_>>());
+    let first = first["outcome_id"].as_str().unwrap().to_owned();
+    let mut corrected: Vec<&str> = no_show.split(' ').collect();
+    corrected.extend(["--supersedes", &first]);
+    said(&ground, "outcome", &corrected);
 }

@@ -154,3 +154,36 @@ async fn a_notice_that_fails_holds_up_its_own_custody_only_and_in_order() {
     assert!(place(&stuck) < place(&next), "in order within the custody");
     assert!(place(&other) < place(&stuck), "the other one did not wait");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_is_handed_over_again_while_the_bridge_runs() {
+    let mut ground = Ground::prepared("to = \"none\"").await;
+    let mended = ground.dir.path().join("mended");
+    let then = format!("test -e {}", mended.display());
+    let hand_over = script(ground.dir.path(), &then) + "\ntries = 1";
+    ground.write_files(&hand_over);
+    ground.start_server().await;
+    let _bridge = ground.run();
+    let case = Case::default();
+    ground.deliver(&case).await;
+    ground.receipts_until("it is given up", |receipts| receipts.len() == 2).await;
+    let id = case.notice_id().to_string();
+    let list = ground.typed("list", &["--json"]).run(SOON).unwrap();
+    assert!(list.stdout[0].contains("\"given_up\":true"), "{list:?}");
+
+    std::fs::write(&mended, "").unwrap();
+    let command = |words: &[&str]| ground.typed("hand-over", words).run(SOON).unwrap();
+    assert_eq!(command(&["nothing-known"]).code().unwrap(), 65);
+    assert_eq!(command(&[]).code().unwrap(), 64);
+    let put_back = command(&[&id, "--json"]);
+    assert_eq!(put_back.code().unwrap(), 0, "{put_back:?}");
+    assert!(put_back.stdout[0].contains(&id), "{put_back:?}");
+    let receipts = ground.receipts_until("it is staged", |receipts| receipts.len() == 3).await;
+    assert!(matches!(receipts[2].statement, Statement::Level(ReceiptLevel::Staged)));
+    assert!(
+        told(ground.dir.path())[1].contains(" true "),
+        "the application is told that it is not the first time"
+    );
+    let none = command(&["--all", "--json"]);
+    assert!(none.stdout[0].contains("[]"), "{none:?}");
+}

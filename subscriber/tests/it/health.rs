@@ -10,8 +10,13 @@ use crate::{ground::Ground, world::Case};
 
 /// The status and body of a page; none while nobody listens.
 fn page(port: u16, path: &str) -> Option<(u16, String)> {
+    page_of("localhost", port, path)
+}
+
+/// The same as a browser asks for it under another name of this machine.
+fn page_of(host: &str, port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let status = text.split(' ').nth(1)?.parse().ok()?;
@@ -30,6 +35,7 @@ async fn health_follows_the_link_and_metrics_count_what_came() {
 
     ground.start_server().await;
     ground.until("it is healthy", async || page(port, "/healthz").filter(|(status, _)| *status == 200)).await;
+    assert_eq!(page_of("evil.example", port, "/metrics").unwrap().0, 403, "no browser reads it");
     let bytes = ground.world.notice(&Case::custody(1));
     ground.deliver_bytes(&Case::custody(1), bytes.clone()).await;
     ground.deliver_bytes(&Case::custody(1), b"garbage".to_vec()).await;

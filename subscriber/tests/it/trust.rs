@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use sallyport_link::config::signature_path;
+use sallyport_link::{config::signature_path, registry_floor::Floor};
 use sallyport_proto::{key::Signer, registry};
 use sallyport_subscriber::trust::{Source, Watcher};
 
@@ -29,7 +29,10 @@ async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
     write(&file, &world.registrar, &world.registry_text());
     let registrar = world.registrar.public().parse().unwrap();
     let source = Source { file: file.clone(), registrar, reload: Duration::from_secs(1) };
-    let (mut watcher, current) = Watcher::new(source, me(), world.registry());
+    let store = dir.path().join("store");
+    let mut floor = Floor::open(&store).unwrap();
+    floor.admit(&world.registry()).unwrap();
+    let (mut watcher, current) = Watcher::new(source, floor, me(), world.registry());
     let text = |version: u64| world.registry_text().replace("version = 5", &format!("version = {version}"));
     let stranger = Key::registrar();
     let cases = [
@@ -39,6 +42,7 @@ async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
         (&world.registrar, text(7).replace("zz-test", "zz-other"), 6),
         (&world.registrar, text(7).replace("id = \"fed-a\"", "id = \"fed-b\""), 6),
         (&world.registrar, text(7).replace("[operator]", "[operator]\nnonsense = 1"), 6),
+        (&world.registrar, text(6) + "\n# changed\n", 6),
         (&world.registrar, text(7), 7),
     ];
     for (n, (registrar, text, in_force)) in cases.into_iter().enumerate() {
@@ -46,6 +50,9 @@ async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
         watcher.look().await;
         assert_eq!(current.borrow().version, in_force, "case {n}");
     }
+    // After a restart the old ones, still signed, do not count again.
+    let mut restarted = Floor::open(&store).unwrap();
+    assert!(restarted.admit(&world.registry()).is_err());
     fs::remove_file(&file).unwrap();
     watcher.look().await;
     assert_eq!(current.borrow().version, 7, "without a file the former one stays");

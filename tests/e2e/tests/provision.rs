@@ -110,3 +110,37 @@ async fn provision_and_run_refuse_a_server_that_does_not_sync_always() {
         "it says what to do: {run:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_a_copy_of_the_traffic_a_lifted_bound_and_a_strange_consumer_and_touches_none() {
+    use async_nats::jetstream::{consumer::pull, stream::Republish};
+    let world = World::provisioned(|_| {}).await.unwrap();
+    let hub = world.hub().await.unwrap();
+    let config = |name: &'static str| {
+        let hub = hub.clone();
+        async move { hub.stream(name).await.unwrap().cached_info().config.clone() }
+    };
+    let mut copied = config("DELIVER").await;
+    copied.republish = Some(Republish {
+        source: "hub.v1.deliver.>".into(),
+        destination: "copy.>".into(),
+        headers_only: false,
+    });
+    hub.login.js.update_stream(copied.clone()).await.unwrap();
+    let mut lifted = config("INGEST").await;
+    lifted.discard_new_per_subject = false;
+    lifted.deny_purge = false;
+    let lifted = hub.login.js.update_stream(lifted).await;
+    let strange = pull::Config { durable_name: Some("copy".into()), ..pull::Config::default() };
+    hub.stream("RECEIPTS").await.unwrap().create_consumer(strange).await.unwrap();
+
+    let ended = world.run_provision("a").unwrap();
+    assert_eq!(ended.code().unwrap(), FAILED, "{ended:?}");
+    let drift = lines(&report(&ended), "drift");
+    let says = |stream: &str, key: &str| drift.iter().any(|line| line.contains(stream) && line.contains(key));
+    assert!(says("DELIVER", "republish"), "{drift:?}");
+    assert!(says("RECEIPTS", "consumer copy"), "{drift:?}");
+    assert!(lifted.is_err() || says("INGEST", "deny_purge"), "{drift:?}");
+    assert_eq!(config("DELIVER").await.republish, copied.republish, "a person decides");
+    assert!(hub.stream("RECEIPTS").await.unwrap().consumer_info("copy").await.is_ok());
+}

@@ -119,3 +119,64 @@ async fn a_receipt_that_came_while_no_relay_ran_is_forwarded_later_once() {
     world.hub().await.unwrap().settled("RECEIPTS", "relay", SOON).await.unwrap();
     assert_eq!(jail.progress().unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_that_are_together_larger_than_a_message_keep_no_other_agencys_from_the_jail() {
+    // Less than 64 of the longest receipts together: a server takes a megabyte unless told otherwise.
+    const SMALL: &str = "max_payload: 200000\n";
+    const FLOOD: usize = 64;
+    let mut world = World::provisioned_with(|_| {}, |text| format!("{SMALL}{text}")).await.unwrap();
+    let mut jail = world.jail(A).await.unwrap();
+    let event = jail.event(&[OFFICE, "demo-civil"]).unwrap();
+    world.start_relay("a").unwrap();
+    world.relays_are_up().await.unwrap();
+    jail.publish(&event.bytes).await.unwrap();
+    jail.acceptance(&event).await.unwrap();
+    let (agency, civil) = (world.agency(OFFICE).await.unwrap(), world.agency("demo-civil").await.unwrap());
+    let (taken, of_civil) = (agency.take_and_settle().await.unwrap(), civil.take_and_settle().await.unwrap());
+    world.kill9("relay-a").unwrap();
+
+    let mut long = civil.received(&of_civil);
+    long.notices = vec![long.notices[0].clone(); sallyport_proto::limits::NOTICES_PER_RECEIPT_MAX];
+    for n in 0..FLOOD {
+        long.text = Some(format!("{n:>1000}"));
+        let bytes = long.clone().seal(&civil.signer);
+        assert!(bytes.len() * FLOOD > 500_000, "{} bytes are no flood", bytes.len());
+        civil.publish(ReceiptKind::Received, bytes).await.unwrap();
+    }
+    let good = agency.received(&taken).seal(&agency.signer);
+    agency.publish(ReceiptKind::Received, good.clone()).await.unwrap();
+
+    world.start_relay("a").unwrap();
+    next_receipt(&mut jail, &good).await;
+    world.hub().await.unwrap().settled("RECEIPTS", "relay", SOON).await.unwrap();
+    assert_eq!(jail.progress().unwrap().len(), FLOOD + 1, "the others came too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_is_larger_than_any_may_be_is_refused_by_the_broker() {
+    let Told { world, agency, .. } = told().await;
+    let bytes = vec![0; sallyport_proto::limits::RECEIPT_MESSAGE_BYTES_MAX + 1];
+    assert!(agency.publish(ReceiptKind::Received, bytes).await.is_err());
+    assert_eq!(world.hub().await.unwrap().count(subject::RECEIPTS).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_by_a_new_key_reaches_the_jail_once_the_relay_has_the_registry_that_lists_it() {
+    let Told { mut world, mut jail, mut agency, taken, .. } = told().await;
+    // The agency rolled its key first; the relay's registry is the older one.
+    let pair = world.instance.keys().replace_signing(OFFICE).unwrap();
+    agency.signer = sallyport_proto::key::Signer::from_seed(&pair.seed().unwrap()).unwrap();
+    let bytes = agency.received(&taken).seal(&agency.signer);
+    agency.publish(ReceiptKind::Received, bytes.clone()).await.unwrap();
+    sallyport_e2e::patience::until("the relay gives it back", SOON, || {
+        let given_back = world.log_of("relay-a").contains("receipt not passed on yet");
+        async move { Ok(given_back.then_some(())) }
+    })
+    .await
+    .unwrap();
+    assert!(jail.progress().unwrap().is_empty());
+    world.instance.rewrite_registry().unwrap();
+    next_receipt(&mut jail, &bytes).await;
+    world.hub().await.unwrap().settled("RECEIPTS", "relay", SOON).await.unwrap();
+}

@@ -134,6 +134,18 @@ impl Bundle {
 }
 
 impl Trace {
+    /// What a bundle of this trace leaves out, one line each: records that do not verify.
+    pub fn left_out(&self) -> Vec<String> {
+        let records = self.opened.iter().zip(&self.records);
+        records
+            .filter(|((_, opened), checked)| !checked.verified && !matches!(opened, Opened::Event(_)))
+            .map(|(_, checked)| {
+                let why = checked.problem.as_deref().unwrap_or("does not verify");
+                format!("{} at {} {}: {why}", checked.what, checked.stream.name(), checked.sequence)
+            })
+            .collect()
+    }
+
     /// Envelopes of records that verify. What does not is evidence of nothing, and stays in the trace.
     fn envelopes(&self, wanted: impl Fn(&Opened) -> bool) -> Vec<String> {
         self.opened

@@ -185,3 +185,15 @@ fn what_is_no_bundle_is_said_to_be_none() {
         assert!(!report.holds() && report.checks[0].detail.contains("not a bundle"), "{report}");
     }
 }
+
+#[test]
+fn what_does_not_verify_is_left_out_and_named() {
+    assert!(traced(&story(), 1, &registry_text().parse()).left_out().is_empty());
+    // By a registry that does not know the agency, nobody could believe its receipts.
+    let without = fixture::registry().subscriber("fed-x", &[]);
+    let trace = traced(&story(), 1, &without.parse());
+    let left_out = trace.left_out();
+    assert_eq!(left_out.len(), 2, "{left_out:?}");
+    assert!(left_out.iter().all(|line| line.contains("receipt of fed-a at RECEIPTS")), "{left_out:?}");
+    assert!(Bundle::of(&trace, files()).unwrap().receipts.is_empty());
+}

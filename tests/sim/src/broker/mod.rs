@@ -76,6 +76,7 @@ impl Broker {
             subject::ANSWERS,
             subject::CONTROL,
             subject::PARKED,
+            subject::HEARTBEATS,
         ];
         let streams = names.map(|name| {
             let bytes_max = if name == subject::DELIVER { DELIVER_BYTES_MAX } else { usize::MAX };

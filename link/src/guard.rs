@@ -1,16 +1,22 @@
-//! Keeps browsers out. A page that a clerk opens can reach 127.0.0.1, under its own name by DNS rebinding; so the Host
+//! Keeps browsers out of every program's pages. A page that a clerk opens can reach 127.0.0.1, under its own name by DNS rebinding; so the Host
 //! must be a loopback address, and a request that says it comes from a page is refused.
 
 use std::net::IpAddr;
 
 use axum::{
+    Router,
     extract::Request,
     http::{HeaderMap, StatusCode, header},
-    middleware::Next,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 
-pub(super) async fn only_local_programs(request: Request, next: Next) -> Response {
+/// Lets only programs on this machine reach `routes`.
+pub fn guarded(routes: Router) -> Router {
+    routes.layer(middleware::from_fn(only_local_programs))
+}
+
+async fn only_local_programs(request: Request, next: Next) -> Response {
     match refusal(request.headers()) {
         None => next.run(request).await,
         Some(text) => (StatusCode::FORBIDDEN, text).into_response(),
@@ -48,7 +54,32 @@ fn is_port(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    #[tokio::test]
+    async fn guarded_pages_answer_a_program_and_no_page_of_a_browser() {
+        let routes = guarded(Router::new().route("/healthz", axum::routing::get(|| async { "fine" })));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, routes).await });
+        for (headers, status) in [
+            ("Host: 127.0.0.1", "200"),
+            ("Host: evil.example", "403"),
+            ("Host: 127.0.0.1\r\nOrigin: http://evil.example", "403"),
+        ] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!("GET /healthz HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
+        }
+    }
 
     fn check(headers: &[(&'static str, &'static str)], served: bool) {
         let mut map = HeaderMap::new();
