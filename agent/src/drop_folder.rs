@@ -1,6 +1,10 @@
 //! The watched folder: a file that was dropped is taken when it is whole, then moved to `done/` or `refused/` with a
 //! report beside it. A crash between storing and moving takes it again, which changes nothing.
 //!
+//! A file that is renamed into the folder is whole at once. Any other is when it has not changed for some seconds; and
+//! because a slow writer may go on after that, a file that still changes once it was taken comes back and is taken again,
+//! which tells only what is new.
+//!
 //! Notifications are a hint; a timed look through the folder is what finds every file, on a network share too.
 
 use std::{
@@ -25,8 +29,13 @@ use crate::{
     intake::{ExportOptions, Intake, IntakeError, Summary},
 };
 
-/// Between two looks at a file whose size may still grow.
+/// Between two looks at a file that may still grow.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
+/// A file that was taken is looked at for so long: whoever still writes it writes into the moved one.
+const WATCHED_FOR: Duration = Duration::from_secs(3600);
+/// A larger export would take much of a small machine's memory. Read it with `ingest` while the agent does not run, or
+/// split it by custody.
+pub(crate) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Hints that wait; more say nothing new, and the timed look finds every file.
 const HINTS_MAX: usize = 16;
 /// Where good files go.
@@ -40,6 +49,8 @@ const UNFINISHED: [&str; 4] = ["tmp", "part", "partial", "filepart"];
 pub(crate) struct DropFolder {
     pub(crate) dir: PathBuf,
     pub(crate) rescan: Duration,
+    /// Unchanged for so long, a file is whole.
+    pub(crate) quiet: Duration,
     pub(crate) intake: Intake,
     pub(crate) shutdown: CancellationToken,
 }
@@ -58,6 +69,19 @@ pub(crate) enum DropError {
 /// Size and time of a file at a look.
 type Look = (u64, Option<SystemTime>);
 
+/// A file that was taken and moved.
+struct Moved {
+    /// Where it was.
+    from: PathBuf,
+    /// Where it is.
+    to: PathBuf,
+    /// As it was read.
+    read: Look,
+    /// As it was last seen, and since when.
+    seen: Seen,
+    at: Instant,
+}
+
 /// Since when a file looks the same: long enough, and it is whole. Hints may come within microseconds of a write.
 struct Seen {
     look: Look,
@@ -74,6 +98,7 @@ impl DropFolder {
         let _watcher = self.watch(hint.clone());
         let _open = hint;
         let mut seen: HashMap<PathBuf, Seen> = HashMap::new();
+        let mut moved: Vec<Moved> = Vec::new();
         let mut wait = Duration::ZERO;
         loop {
             let renamed_in = tokio::select! {
@@ -83,6 +108,7 @@ impl DropFolder {
                 () = tokio::time::sleep(wait) => None,
             };
             wait = self.rescan;
+            self.bring_back(&mut moved);
             let found = match self.look() {
                 Ok(found) => found,
                 Err(source) => {
@@ -95,8 +121,9 @@ impl DropFolder {
             for (path, look) in found {
                 let before = seen.remove(&path).filter(|seen| seen.look == look);
                 let since = before.map_or_else(Instant::now, |seen| seen.since);
-                let whole = since.elapsed() >= SECOND_LOOK || renamed_in.as_ref() == Some(&path);
-                if whole && self.take(&path).await {
+                let whole = since.elapsed() >= self.quiet || renamed_in.as_ref() == Some(&path);
+                if whole && let Some(taken) = self.take(&path).await {
+                    moved.push(taken);
                     continue;
                 }
                 // One that could not be taken is tried again at the next timed look.
@@ -151,12 +178,13 @@ impl DropFolder {
         Ok(found)
     }
 
-    /// Takes one file; gives whether it is done with.
-    async fn take(&self, path: &Path) -> bool {
+    /// Takes one file; gives where it is then, when it is done with.
+    async fn take(&self, path: &Path) -> Option<Moved> {
+        let read = look_at(path)?;
         let taken = match self.read(path).await {
             Err(IntakeError::Store(error)) => {
                 tracing::error!(error = %chain(&error), "a dropped file was not stored; trying again");
-                return false;
+                return None;
             }
             other => other,
         };
@@ -168,14 +196,49 @@ impl DropFolder {
         fault::point(faults::DROP_BEFORE_MOVE);
         match self.move_to(path, folder, &report) {
             Ok(to) => {
-                tracing::info!(file = %to.display(), folder, "a dropped file was taken");
-                true
+                if folder == DONE {
+                    tracing::info!(file = %to.display(), "a dropped file was taken");
+                } else {
+                    tracing::error!(file = %to.display(), "a dropped file needs a person: its report says why");
+                }
+                let now = Instant::now();
+                Some(Moved {
+                    from: path.to_owned(),
+                    to,
+                    read,
+                    seen: Seen { look: read, since: now },
+                    at: now,
+                })
             }
             Err(error) => {
                 tracing::error!(%error, file = %path.display(), "a taken file cannot be moved away; it is read again");
-                false
+                None
             }
         }
+    }
+
+    /// Puts files back that somebody still wrote to after they were taken, once they are quiet.
+    fn bring_back(&self, moved: &mut Vec<Moved>) {
+        moved.retain_mut(|one| {
+            // Gone: a person tidied up.
+            let Some(look) = look_at(&one.to) else { return false };
+            if look != one.seen.look {
+                one.seen = Seen { look, since: Instant::now() };
+            }
+            if look == one.read {
+                return one.at.elapsed() < WATCHED_FOR;
+            }
+            if one.seen.since.elapsed() < self.quiet || one.from.exists() {
+                return true;
+            }
+            let back = fs::rename(&one.to, &one.from);
+            let file = one.from.display();
+            match &back {
+                Ok(()) => tracing::warn!(%file, "a dropped file was still written to after it was taken; it is taken again"),
+                Err(error) => tracing::error!(%error, %file, "a file that changed after it was taken cannot be put back"),
+            }
+            back.is_err()
+        });
     }
 
     async fn read(&self, path: &Path) -> Result<Summary, IntakeError> {
@@ -183,10 +246,16 @@ impl DropFolder {
             tracing::warn!(%error, file = %path.display(), "a dropped file cannot be read yet");
             IntakeError::Store(crate::store::StoreError::Folder { path: path.to_owned(), source: error })
         };
-        let modified = fs::metadata(path).and_then(|meta| meta.modified()).map_err(unreadable)?;
+        let meta = fs::metadata(path).map_err(unreadable)?;
+        if meta.len() > FILE_BYTES_MAX {
+            return Err(IntakeError::TooLarge { bytes: meta.len() });
+        }
+        let modified = meta.modified().map_err(unreadable)?;
         let bytes = fs::read(path).map_err(unreadable)?;
         let as_of = Timestamp::try_from(modified).unwrap_or_else(|_| clock::now());
-        self.intake.export(bytes.into(), ExportOptions { as_of, backfill: false, retract: false }).await
+        self.intake
+            .export(bytes.into(), ExportOptions { as_of, backfill: false, retract: false, lift_floor: false })
+            .await
     }
 
     /// Moves a file under a name that is free, with its report beside it.
@@ -208,6 +277,12 @@ fn is_hint(kind: EventKind) -> bool {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
         EventKind::Any | EventKind::Remove(_) | EventKind::Other => false,
     }
+}
+
+/// Size and time of a file; none when it is not there.
+fn look_at(path: &Path) -> Option<Look> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.len(), meta.modified().ok()))
 }
 
 fn report(summary: &Summary) -> String {

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod drop_folder;
 pub mod faults;
+mod heartbeat;
 mod http;
 pub mod intake;
 pub mod metrics;

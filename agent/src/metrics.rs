@@ -84,6 +84,9 @@ described! {
     REFUSED: "sallyport_agent_refused_events", ["code", "permanent"],
         "Refusals of the relay";
     /// Counter.
+    REOPENED: "sallyport_agent_reopened_events", [],
+        "Accepted events that the relay lost and that were sent again at its request; each one wants a look";
+    /// Counter.
     RECEIPTS: "sallyport_agent_receipts", ["result"],
         "Receipts of subscribers: credited, repeated, or strays that are nobody's here";
     /// Counter.
@@ -126,6 +129,7 @@ pub struct Metrics {
     attempts: Counters,
     accepted: Counter,
     refused: Counters,
+    reopened: Counter,
     receipts: Counters,
     bad_answers: Counters,
     catchups: Counters,
@@ -150,6 +154,7 @@ impl Metrics {
             attempts: Family::default(),
             accepted: Counter::default(),
             refused: Family::default(),
+            reopened: Counter::default(),
             receipts: Family::default(),
             bad_answers: Family::default(),
             catchups: Family::default(),
@@ -184,6 +189,7 @@ impl Metrics {
         registry.register(OUTBOX_OLDEST.name, OUTBOX_OLDEST.help, self.outbox_oldest.clone());
         registry.register(ACCEPT.name, ACCEPT.help, self.accept.clone());
         registry.register(ACCEPTED.name, ACCEPTED.help, self.accepted.clone());
+        registry.register(REOPENED.name, REOPENED.help, self.reopened.clone());
         registry.register_collector(Box::new(Link(link)));
     }
 
@@ -217,6 +223,11 @@ impl Metrics {
     /// The relay accepted an event.
     pub(crate) fn accepted(&self) {
         self.accepted.inc();
+    }
+
+    /// The relay lost events and asked for them again.
+    pub(crate) fn reopened(&self, events: u64) {
+        self.reopened.inc_by(events);
     }
 
     /// The relay refused an event.

@@ -17,6 +17,7 @@ use crate::{
     answers::{Answers, CatchUp},
     config::Config,
     drop_folder::DropFolder,
+    heartbeat::Pulse,
     http::{self, Interface},
     intake::Intake,
     metrics::Metrics,
@@ -123,6 +124,18 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         shutdown: shutdown.clone(),
     };
     tasks.spawn("catch-up", OnError::ShutDown, catch_up.run());
+    let pulse = Pulse {
+        store: store.clone(),
+        client: client.clone(),
+        js: js.clone(),
+        facility: facility.clone(),
+        traffic: config.traffic.clone(),
+        every: config.heartbeat_every,
+        connects: counters.connects.subscribe(),
+        shutdown: shutdown.clone(),
+    };
+    // A jail without heartbeats looks silent; its events go on.
+    tasks.spawn("heartbeat", OnError::GoOn, pulse.run());
     let publisher = Publisher {
         store: store.clone(),
         client: client.clone(),
@@ -146,6 +159,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         let folder = DropFolder {
             dir: dir.clone(),
             rescan: config.intake.rescan,
+            quiet: config.intake.quiet,
             intake: intake.clone(),
             shutdown: shutdown.clone(),
         };

@@ -5,7 +5,7 @@ use sallyport_proto::{time::Moment, vocabulary::SourceClock};
 
 /// Now, UTC.
 pub fn now() -> Timestamp {
-    Timestamp::now()
+    Timestamp::now() + crate::fault::clock_offset()
 }
 
 /// Now, as stated by `clock`.

@@ -20,6 +20,10 @@ const RECONNECT_DELAY_CEILING: Duration = Duration::from_secs(4);
 /// JetStream requests: a leader change takes up to 9 s; a caller that times out before it retries needlessly.
 pub const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection whose other end is gone without a word is noticed within three of these. async-nats takes a minute each
+/// unless told otherwise: three minutes without a notice, and nothing would say why.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
 /// A program whose server never came must still end when it is asked to.
 const CLOSING_MAX: Duration = Duration::from_secs(2);
 
@@ -38,7 +42,7 @@ pub struct LinkCounters {
 
 /// How to log in.
 pub struct Login<'a> {
-    /// `nats://host:port`
+    /// `nats://host:port`, or several, comma-separated: whichever node of a cluster answers.
     pub url: &'a str,
     /// Shown by the server.
     pub name: String,
@@ -60,6 +64,7 @@ pub async fn connect(
         .custom_inbox_prefix(login.inbox_prefix)
         .retry_on_initial_connect()
         .max_reconnects(None)
+        .ping_interval(PING_EVERY)
         .reconnect_delay_callback({
             let first = AtomicBool::new(true);
             // The very first try waits for nothing; whatever follows keeps the floor.
@@ -71,7 +76,7 @@ pub async fn connect(
             let counters = counters.clone();
             async move { note(&counters, event) }
         })
-        .connect(login.url)
+        .connect(login.url.split(',').map(str::trim).collect::<Vec<_>>())
         .await?;
     let mut context = match login.js_api {
         Some(prefix) => jetstream::with_prefix(client.clone(), prefix),

@@ -3,6 +3,9 @@
 //!
 //! `SALLYPORT_FAULT=crash:relay.after-commit` aborts the process the first time it passes that point;
 //! `crash:relay.after-commit:3` the third time. `mutant:hand-over-twice` switches a deliberate defect on.
+//! `SALLYPORT_CLOCK_OFFSET` names a file with seconds by which the wall clock is wrong; it may change at any moment.
+
+use jiff::SignedDuration;
 
 /// A named point at which a test may kill the process, between any two steps of an arrow.
 #[inline]
@@ -18,6 +21,32 @@ pub fn mutant(_name: &str) -> bool {
     return chosen::mutant(_name);
     #[cfg(not(feature = "faults"))]
     false
+}
+
+/// By how much a test has set the wall clock wrong; zero in a build that ships.
+#[inline]
+pub fn clock_offset() -> SignedDuration {
+    #[cfg(feature = "faults")]
+    return offset::now();
+    #[cfg(not(feature = "faults"))]
+    SignedDuration::ZERO
+}
+
+#[cfg(feature = "faults")]
+mod offset {
+    use std::{path::PathBuf, sync::LazyLock};
+
+    use jiff::SignedDuration;
+
+    static FILE: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("SALLYPORT_CLOCK_OFFSET").map(PathBuf::from));
+
+    pub(super) fn now() -> SignedDuration {
+        let text = FILE.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        // No file yet: the clock is right.
+        let seconds = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        SignedDuration::from_secs(seconds)
+    }
 }
 
 #[cfg(feature = "faults")]

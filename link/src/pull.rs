@@ -12,10 +12,11 @@ use crate::seldom::Seldom;
 
 /// Prefetched messages of a crashed instance wait a whole ack_wait: fetch no more than is in work at once.
 pub const BATCH_MAX: usize = 64;
-/// One pull request lives so long at the server.
-const EXPIRES: Duration = Duration::from_secs(30);
+/// One pull request lives so long at the server. Below the shortest redelivery (8 s): a request that outlives its
+/// connection swallows what is sent to it, and must not swallow it a second time, half a minute later.
+const EXPIRES: Duration = Duration::from_secs(6);
 /// Silence for twice this long means that the pull is lost.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Between tries to bind.
 const REBIND_DELAY: Duration = Duration::from_secs(1);
 /// A message that is given back at shutdown comes to another node, or to us again, this soon.

@@ -9,6 +9,7 @@ use crate::{
     field::{self, FieldError},
     ids::{EventId, NodeId, Ori, SubscriberId},
     key::{Signer, SigningKey},
+    limits,
     notice::{NoticeError, open_by_any},
     provenance::Provenance,
     subject::AnswerKind,
@@ -32,7 +33,7 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// The four answers.
+/// The five answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// These events were committed.
@@ -43,6 +44,8 @@ pub enum Body {
     Progress(Vec<RelayedReceipt>),
     /// A subscriber's request, as it signed it.
     Request(RelayedRequest),
+    /// Numbers that the relay misses.
+    Resend(ResendRequest),
 }
 
 /// One committed event.
@@ -92,6 +95,15 @@ pub struct RelayedReceipt {
     pub receipts_sequence: u64,
 }
 
+/// What the relay does not hold: the jail sends the same bytes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResendRequest {
+    /// Of the agent's store.
+    pub epoch: String,
+    /// Ascending; at least one, at most `limits::SEQS_PER_RESEND_MAX`.
+    pub seqs: Vec<u64>,
+}
+
 /// A request on its way to the jail. It may hold person data: Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RelayedRequest {
@@ -120,6 +132,7 @@ impl Answer {
             Body::Refusal(_) => AnswerKind::Refused,
             Body::Progress(_) => AnswerKind::Progress,
             Body::Request(_) => AnswerKind::Request,
+            Body::Resend(_) => AnswerKind::Resend,
         }
     }
 
@@ -159,6 +172,7 @@ impl TryFrom<wire::Answer> for Answer {
                     request: r.request,
                     stored: time::required("answer.request.stored", r.stored)?,
                 }),
+                W::Resend(r) => Body::Resend(r.try_into()?),
             },
         })
     }
@@ -183,6 +197,7 @@ impl From<Answer> for wire::Answer {
                 Body::Request(r) => {
                     W::Request(wire::RelayedRequest { request: r.request, stored: Some(r.stored.into()) })
                 }
+                Body::Resend(r) => W::Resend(r.into()),
             }),
         }
     }
@@ -245,6 +260,29 @@ impl From<Refusal> for wire::Refusal {
             permanent: r.permanent,
             text: r.text,
         }
+    }
+}
+
+impl TryFrom<wire::ResendRequest> for ResendRequest {
+    type Error = FieldError;
+    fn try_from(w: wire::ResendRequest) -> Result<Self, FieldError> {
+        let field = "answer.resend.seqs";
+        if w.seqs.is_empty() {
+            return Err(FieldError::missing(field));
+        }
+        if w.seqs.len() > limits::SEQS_PER_RESEND_MAX {
+            return Err(FieldError::over(field, w.seqs.len(), limits::SEQS_PER_RESEND_MAX));
+        }
+        if w.seqs[0] == 0 || !w.seqs.is_sorted_by(|a, b| a < b) {
+            return Err(FieldError::malformed(field, "ascending, from 1"));
+        }
+        Ok(Self { epoch: field::required("answer.resend.epoch", w.epoch)?, seqs: w.seqs })
+    }
+}
+
+impl From<ResendRequest> for wire::ResendRequest {
+    fn from(r: ResendRequest) -> Self {
+        Self { epoch: r.epoch, seqs: r.seqs }
     }
 }
 

@@ -31,3 +31,6 @@ pub const CONTACT_BYTES_MAX: usize = 256;
 pub const REFUSAL_TEXT_BYTES_MAX: usize = 500;
 /// Free text of a person in a receipt or outcome.
 pub const TEXT_BYTES_MAX: usize = 2_000;
+/// Numbers named in one request to send again: the answer stays far under a message's size, and the jail's link is not
+/// filled by one.
+pub const SEQS_PER_RESEND_MAX: usize = 500;

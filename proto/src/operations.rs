@@ -9,6 +9,6 @@ mod subscriber_head;
 
 pub use availability::Availability;
 pub use control::{Control, DueLevel, ReceiptDue};
-pub use heartbeat::{ClockOffset, Heartbeat};
+pub use heartbeat::{ClockOffset, Heartbeat, RangeDigest};
 pub use parked::Parked;
 pub use subscriber_head::SubscriberHead;

@@ -32,6 +32,16 @@ pub fn ingest_release(st: &Jurisdiction, ori: &Ori) -> String {
     format!("ingest.v1.release.{st}.{ori}")
 }
 
+/// Where an agent says that it is alive (EDGE account).
+pub fn notify_heartbeat(st: &Jurisdiction, ori: &Ori) -> String {
+    format!("notify.v1.heartbeat.{st}.{ori}")
+}
+
+/// The same at the hub.
+pub fn ingest_heartbeat(st: &Jurisdiction, ori: &Ori) -> String {
+    format!("ingest.v1.heartbeat.{st}.{ori}")
+}
+
 /// Where an agent hears its answers (EDGE account).
 pub fn notify_answers(st: &Jurisdiction, ori: &Ori) -> String {
     format!("notify.v1.answer.{st}.{ori}.>")
@@ -56,6 +66,8 @@ pub enum AnswerKind {
     Progress,
     /// A subscriber's request.
     Request,
+    /// Numbers that the relay misses.
+    Resend,
 }
 
 impl AnswerKind {
@@ -65,6 +77,7 @@ impl AnswerKind {
             Self::Refused => "refused",
             Self::Progress => "progress",
             Self::Request => "request",
+            Self::Resend => "resend",
         }
     }
 }
@@ -160,6 +173,16 @@ pub fn track_consumer(node: &NodeId) -> String {
     format!("track-{node}")
 }
 
+/// The reader of one node's `audit` command.
+pub fn audit_consumer(node: &NodeId) -> String {
+    format!("audit-{node}")
+}
+
+/// The reader of one node's `archive` command.
+pub fn archive_consumer(node: &NodeId) -> String {
+    format!("archive-{node}")
+}
+
 /// Where a subscriber reaches the hub's JetStream API. Never `$JS.API` itself: the server answers that in every account
 /// of its own, and whichever answer comes first wins (measured: "JetStream not enabled for account" at two of three).
 pub const SUBSCRIBER_JS_API: &str = "notify.v1.js";
@@ -182,6 +205,13 @@ pub fn inbox_of_relay(node: &NodeId) -> String {
 /// The facility that a message on INGEST came from: its subject says so, because accounts let nobody else publish there.
 pub fn facility_of_ingest(subject: &str) -> Option<(Jurisdiction, Ori)> {
     let mut tokens = subject.strip_prefix("ingest.v1.release.")?.split('.');
+    let facility = (tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?);
+    tokens.next().is_none().then_some(facility)
+}
+
+/// The facility that a heartbeat came from.
+pub fn facility_of_heartbeat(subject: &str) -> Option<(Jurisdiction, Ori)> {
+    let mut tokens = subject.strip_prefix("ingest.v1.heartbeat.")?.split('.');
     let facility = (tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?);
     tokens.next().is_none().then_some(facility)
 }

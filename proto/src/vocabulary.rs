@@ -354,6 +354,14 @@ vocabulary! {
     }
 }
 
+impl ResponseKind {
+    /// Responses after which the subscriber wants nothing more of the notice: what it says later changes nothing.
+    /// CANNOT_ATTEND is not one: a desk that has nobody now may have somebody in an hour, and says so on the same notice.
+    pub fn ends_interest(self) -> bool {
+        matches!(self, Self::NoInterest | Self::RequestWithdrawn | Self::NotOurSubject | Self::WrongAgency)
+    }
+}
+
 impl ReleaseState {
     /// Nothing follows but a correction.
     pub fn ends_custody(self) -> bool {

@@ -37,7 +37,7 @@ pub(crate) async fn run(
     // Not ended by the token: what is committed is still answered, the committer closes the channel.
     while let Some(batch) = decided.recv().await {
         one_batch(&node, batch.decided).await;
-        drop(batch.in_flight);
+        drop(batch.holds);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The commands of `sallyport-relay`.
 
+mod keep;
 mod look;
 
 use std::{
@@ -22,8 +23,8 @@ use sallyport_relay::{
     config::Config,
     keys,
     lock::LockError,
-    provision::{self, Report},
-    service,
+    provision::{self, Doors, Report},
+    restore, service,
 };
 
 /// Routes release events from jails to the agencies that may and want to know.
@@ -55,6 +56,41 @@ enum Command {
         /// Only render the static server's configuration: before the server first starts.
         #[arg(long)]
         server_config_only: bool,
+        /// Render a configuration under which only `restore` can log in.
+        #[arg(long, requires = "server_config_only")]
+        for_restore: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the streams into a folder as hash-chained segments, now and then every hour until it is ended.
+    Archive {
+        #[arg(long)]
+        config: PathBuf,
+        /// The folder. It will hold person data.
+        #[arg(long)]
+        to: PathBuf,
+        /// Only what there is now.
+        #[arg(long)]
+        once: bool,
+        /// Seconds from one turn to the next.
+        #[arg(long, default_value_t = sallyport_relay::archive::EVERY.as_secs())]
+        every_s: u64,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fill an empty cluster from an archive. The server runs with `provision --server-config-only --for-restore`.
+    Restore {
+        #[arg(long)]
+        config: PathBuf,
+        /// The folder that `archive` wrote.
+        #[arg(long)]
+        from: PathBuf,
+        /// Go on where a restore from this very archive was cut short.
+        #[arg(long)]
+        resume: bool,
+        /// Although sequences are missing: what follows them takes other sequences than it had.
+        #[arg(long)]
+        accept_gaps: bool,
         #[arg(long)]
         json: bool,
     },
@@ -79,6 +115,19 @@ enum Command {
         /// Write the evidence into this file; it holds the notices and so person data.
         #[arg(long)]
         bundle: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read the streams from end to end and name everything that is missing between them. Exit 0: nothing is.
+    Audit {
+        #[arg(long)]
+        config: PathBuf,
+        /// Only what was stored since: a time (2026-11-21T00:00:00Z) or a span (90m, 24h, 7d).
+        #[arg(long, value_parser = look::since)]
+        since: Option<look::Since>,
+        /// What is younger than so many seconds is on its way and not missed.
+        #[arg(long, default_value_t = sallyport_relay::audit::GRACE.as_secs())]
+        grace_s: i64,
         #[arg(long)]
         json: bool,
     },
@@ -143,13 +192,21 @@ async fn run(command: Command) -> u8 {
             },
             Err(problems) => refuse(&problems),
         },
-        Command::Provision { config, server_config_only, json } => {
-            provision(&config, server_config_only, json).await
+        Command::Provision { config, server_config_only, for_restore, json } => {
+            let doors = if for_restore { Doors::Restoring } else { Doors::Open };
+            provision(&config, server_config_only, doors, json).await
+        }
+        Command::Archive { config, to, once, every_s, json } => {
+            keep::archive(&config, &to, once, every_s, json).await
+        }
+        Command::Restore { config, from, resume, accept_gaps, json } => {
+            keep::restore(&config, &from, restore::Options { resume, accept_gaps }, json).await
         }
         Command::Lag { config, hours, json } => look::lag(&config, hours, json),
         Command::Trace { event, config, facility, bundle, json } => {
             look::trace(&config, &event, facility.as_ref(), bundle.as_deref(), json).await
         }
+        Command::Audit { config, since, grace_s, json } => look::audit(&config, since, grace_s, json).await,
         Command::Verify { file, registrar_key, json } => look::verify(&file, &registrar_key, json),
         Command::Key { kind, out } => answer(keys::make(kind, &out)),
         Command::SignRegistry { file, seed } => {
@@ -175,13 +232,13 @@ fn check(file: &Path, json: bool) -> u8 {
     }
 }
 
-async fn provision(file: &Path, server_config_only: bool, json: bool) -> u8 {
+async fn provision(file: &Path, server_config_only: bool, doors: Doors, json: bool) -> u8 {
     let config = match Config::read(file) {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
     let mut report = Report::default();
-    let mut outcome = provision::render_server_config(&config, &mut report);
+    let mut outcome = provision::render_server_config(&config, doors, &mut report);
     if outcome.is_ok() && !server_config_only {
         outcome = provision::reconcile(&config, &mut report).await;
     }

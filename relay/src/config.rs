@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use sallyport_link::config::{self, ConfigProblems, ConnectSeed, beside};
 use sallyport_proto::{
     ids::{InstanceId, NodeId},
@@ -48,6 +49,8 @@ pub struct Config {
     pub store_dir: PathBuf,
     /// `/metrics`, `/healthz`.
     pub http_listen: Option<SocketAddr>,
+    /// What a jail numbered and the relay does not hold is asked for after this time.
+    pub audit_grace: SignedDuration,
 }
 
 /// How `provision` makes streams and the static server's configuration.
@@ -77,7 +80,24 @@ struct File {
     provision: ProvisionPart,
     store: Store,
     http: Option<Http>,
+    #[serde(default)]
+    audit: Audit,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Audit {
+    grace_s: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { grace_s: AUDIT_GRACE_S }
+    }
+}
+
+/// Longer than an event waits for its predecessor (60 s) and a dead node's work for the next (15 s).
+const AUDIT_GRACE_S: u32 = 120;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -236,6 +256,7 @@ impl Config {
             },
             store_dir: near(&raw.store.dir),
             http_listen: http_listen.flatten(),
+            audit_grace: SignedDuration::from_secs(raw.audit.grace_s.max(1).into()),
         })
     }
 }

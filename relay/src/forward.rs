@@ -60,7 +60,9 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
     let mut later = Later::default();
     while let Some(messages) = source.next(&node.shutdown).await {
         fault::point("relay.forward.after-pull");
+        let hold = node.in_hand.hold(messages.iter(), None);
         one_batch(&node, &mut later, messages).await;
+        drop(hold);
     }
     Ok(())
 }

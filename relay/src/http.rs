@@ -27,8 +27,8 @@ use crate::{metrics::Metrics, track::store::Positions};
 
 /// A model that was not known to be whole for so long is stale: what it says is UNKNOWN, never fine.
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// A message of a jail waits so long for its answer before intake counts as standing still: twice the ack_wait, plus a
-/// leader change.
+/// A message of a jail waits so long for its answer before intake counts as standing still: several ack_waits, and leader
+/// changes.
 const UNANSWERED_AFTER: SignedDuration = SignedDuration::from_secs(40);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -3,20 +3,26 @@
 //! What is pure lives in `relay/core`.
 
 mod answer;
+pub mod archive;
+pub mod audit;
 mod catchup;
 mod commit;
 pub mod config;
 mod forward;
 pub mod http;
+pub mod in_hand;
 mod intake;
 pub mod keys;
 pub mod lag;
 pub mod lock;
+pub mod mend;
 pub mod metrics;
 pub mod node;
 mod parked;
 pub mod provision;
 mod registry;
+pub mod restore;
 pub mod service;
+pub mod sweep;
 pub mod trace;
 pub mod track;

@@ -101,6 +101,12 @@ described! {
     /// Gauge, from the read model.
     POSITION_AGE: "sallyport_relay_position_age_seconds", ["stream"],
         "Time since the read model was known to hold everything of a stream";
+    /// Gauge, from the read model.
+    MISSING: "sallyport_relay_missing_events", ["ori"],
+        "Events that a facility numbered and that INGEST or DELIVER do not hold; named in the log and by lag";
+    /// Gauge, from the read model.
+    HEARTBEAT_AGE: "sallyport_relay_heartbeat_age_seconds", ["ori"],
+        "Time since the last heartbeat of a facility; absent when there never was one; over 180 it is silent";
     /// Counter.
     FOLDED: "sallyport_relay_folded_records", ["stream"],
         "Records folded into the read model since the process started";
@@ -142,6 +148,8 @@ pub struct Metrics {
     pub(crate) stage: Seconds,
     pub(crate) unsubscribed: Counts,
     pub(crate) position_age: Seconds,
+    pub(crate) missing: Counts,
+    pub(crate) heartbeat_age: Seconds,
     /// Held while gauges are cleared and set anew, and while they are exported: a scrape never sees half of it.
     refresh: Mutex<()>,
 }
@@ -169,6 +177,8 @@ impl Metrics {
             oldest_unreceived: Family::default(),
             stage: Family::default(),
             unsubscribed: Family::default(),
+            missing: Family::default(),
+            heartbeat_age: Family::default(),
             position_age: Family::default(),
             refresh: Mutex::new(()),
         };
@@ -197,6 +207,8 @@ impl Metrics {
         registry.register(PENDING_BY_FACILITY.name, PENDING_BY_FACILITY.help, by_facility);
         registry.register(OLDEST_UNRECEIVED.name, OLDEST_UNRECEIVED.help, self.oldest_unreceived.clone());
         registry.register(STAGE.name, STAGE.help, self.stage.clone());
+        registry.register(MISSING.name, MISSING.help, self.missing.clone());
+        registry.register(HEARTBEAT_AGE.name, HEARTBEAT_AGE.help, self.heartbeat_age.clone());
         registry.register(UNSUBSCRIBED.name, UNSUBSCRIBED.help, self.unsubscribed.clone());
         registry.register(POSITION_AGE.name, POSITION_AGE.help, self.position_age.clone());
         registry.register(REBUILDS.name, REBUILDS.help, self.rebuilds.clone());

@@ -13,7 +13,7 @@ use sallyport_proto::{
 use sallyport_relay_core::{commit::Author, route::Routing};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::{in_hand::InHand, metrics::Metrics};
 
 /// Program and version, in every message this node writes.
 pub const BUILD: &str = concat!("sallyport-relay/", env!("CARGO_PKG_VERSION"));
@@ -34,6 +34,8 @@ pub struct Node {
     pub routing: Arc<ArcSwap<Routing>>,
     /// The same registry, for readers that need nothing else.
     pub registry: Arc<ArcSwap<Registry>>,
+    /// What was pulled and is not settled yet.
+    pub in_hand: Arc<InHand>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Says stop.

@@ -19,8 +19,9 @@ use crate::{
     config::Config,
     forward,
     http::{self, Health, Pages},
-    intake,
+    in_hand, intake,
     lock::{Lock, LockError},
+    mend::Mend,
     metrics::Metrics,
     node::Node,
     provision::safety,
@@ -78,6 +79,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         js,
         routing: Arc::new(ArcSwap::from_pointee(Routing::new(first.clone(), clock::now()))),
         registry: Arc::new(ArcSwap::from(first)),
+        in_hand: Arc::default(),
         metrics: Arc::new(Metrics::new(counters)),
         shutdown: shutdown.clone(),
     });
@@ -91,7 +93,10 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("commit", OnError::ShutDown, commit::run(node.clone(), from_prepare, to_answer));
     tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
+    tasks.spawn("in hand", OnError::ShutDown, in_hand::run(node.clone()));
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
+    let mend = Mend { node: node.clone(), store_dir: config.store_dir.clone(), grace: config.audit_grace };
+    tasks.spawn("mend", OnError::GoOn, mend.run());
     let fold = Fold {
         js: node.js.clone(),
         node: node.name.clone(),

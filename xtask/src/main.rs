@@ -10,6 +10,8 @@ mod load;
 mod nats;
 mod proto;
 mod sample;
+mod sim;
+mod soak;
 mod test;
 mod workspace;
 
@@ -53,6 +55,10 @@ enum Task {
     Load(load::Options),
     /// Build the programs: plain, and apart from them with crash points for the kill tests
     Build,
+    /// Run seeds of the deterministic simulation
+    Sim(sim::Options),
+    /// Apply faults at random to real programs on a real cluster, for as long as asked
+    Soak(soak::Options),
     /// Run what CI runs: format, lints, every test, docs
     Test(test::Options),
 }
@@ -74,6 +80,8 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Load(options) => load::run(&options),
         Task::Build => build::both(),
+        Task::Sim(options) => sim::run(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match done {

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use sallyport_harness::nats_binary;
 
 use crate::workspace::{self, cargo, run as run_command, tool};
-use crate::{build, house, proto};
+use crate::{build, house, proto, sim};
 use report::{Outcome, Report};
 
 #[derive(clap::Args)]
@@ -45,6 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         report.skip("tests", "there are no programs or no nats-server to test with");
     }
+    report.step("simulation", || sim::of_test().map(|()| Outcome::Passed));
     report.step("tests in the docs", || passed(cargo().args(["test", "--quiet", "--doc", "--workspace"])));
     report.step("docs", || {
         passed(

@@ -12,7 +12,7 @@ use crate::{
     metrics::Metrics,
     store::{
         Applied, Credit, Kind, Position, StoreError, apply_acceptance, apply_refusal, credit, keep_answer,
-        keep_receipt, set_position, stray,
+        keep_receipt, reopen, set_position, stray,
     },
 };
 
@@ -105,6 +105,20 @@ fn apply(
             tracing::warn!(event, code, closed, text = refusal.text, "the relay refused an event");
         }
         Body::Progress(_) => apply_progress(connection, verified, arrived, metrics)?,
+        Body::Resend(wanted) => {
+            keep_answer(connection, digest, "resend", b"", arrived)?;
+            let done = reopen(connection, &wanted.epoch, &wanted.seqs, arrived)?;
+            metrics.reopened(done.reopened as u64);
+            tracing::error!(
+                epoch = wanted.epoch,
+                first = wanted.seqs.first(),
+                last = wanted.seqs.last(),
+                reopened = done.reopened,
+                open = done.open,
+                not_held = done.not_held,
+                "the relay lost events of ours; they are sent again"
+            );
+        }
         Body::Request(_) => {
             // Requests are answered by a later version; this one says that it cannot.
             tracing::warn!(kind = ?AnswerKind::Request, "a request came; this version keeps and answers none");

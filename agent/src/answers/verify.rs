@@ -80,7 +80,7 @@ pub(super) fn answer(bytes: Vec<u8>, registry: &Registry, ori: &Ori) -> Result<V
             .iter()
             .map(|relayed| (relayed.clone(), receipt(&relayed.receipt, registry, ori)))
             .collect(),
-        Body::Acceptance(_) | Body::Refusal(_) | Body::Request(_) => Vec::new(),
+        Body::Acceptance(_) | Body::Refusal(_) | Body::Request(_) | Body::Resend(_) => Vec::new(),
     };
     Ok(Verified { digest: Digest::of(&bytes), bytes, answer, receipts })
 }

@@ -108,8 +108,11 @@ impl Door {
         match self {
             Self::Own(own) => Ok(own.intake.export(bytes.into(), options).await?),
             Self::Running(client) => {
-                let ExportOptions { as_of, backfill, retract } = options;
-                let path = format!("/v1/exports?as_of={}&backfill={backfill}&retract={retract}", plus(as_of));
+                let ExportOptions { as_of, backfill, retract, lift_floor } = options;
+                let path = format!(
+                    "/v1/exports?as_of={}&backfill={backfill}&retract={retract}&lift_floor={lift_floor}",
+                    plus(as_of)
+                );
                 client.post(&path, "application/octet-stream", &bytes, &[])
             }
         }

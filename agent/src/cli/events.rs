@@ -35,8 +35,8 @@ pub(super) async fn run(config: Config, json: bool) -> u8 {
 }
 
 /// A line and its text; the thread ends with the input, or when nobody listens.
-fn read(lines: &SyncSender<std::io::Result<String>>) {
-    for line in std::io::stdin().lock().lines() {
+fn read(lines: &SyncSender<std::io::Result<Vec<u8>>>) {
+    for line in std::io::stdin().lock().split(b'\n') {
         let failed = line.is_err();
         if lines.send(line).is_err() || failed {
             return;
@@ -44,21 +44,20 @@ fn read(lines: &SyncSender<std::io::Result<String>>) {
     }
 }
 
-async fn take(door: &Door, lines: &Receiver<std::io::Result<String>>, json: bool) -> u8 {
-    let mut all_good = true;
+async fn take(door: &Door, lines: &Receiver<std::io::Result<Vec<u8>>>, json: bool) -> u8 {
+    let (mut all_good, mut number, mut failed) = (true, 0_u64, None);
     while let Ok(first) = lines.recv() {
         let mut chunk = Vec::new();
         for line in std::iter::once(first).chain(lines.try_iter()).take(LINES_AHEAD) {
+            number += 1;
             match line {
-                Ok(line) if line.trim().is_empty() => {}
-                Ok(line) => chunk.push(line),
-                Err(error) => {
-                    complain(&format!("standard input: {error}"));
-                    return exit::UNAVAILABLE;
-                }
+                Ok(line) if line.trim_ascii().is_empty() => {}
+                Ok(line) => chunk.push((number, line)),
+                Err(error) => failed = Some(error),
             }
         }
-        let parsed: Vec<Result<Value, EventAnswer>> = chunk.iter().map(|line| parse(line)).collect();
+        let parsed: Vec<Result<Value, EventAnswer>> =
+            chunk.iter().map(|(number, line)| parse(*number, line)).collect();
         let values: Vec<Value> = parsed.iter().filter_map(|one| one.as_ref().ok()).cloned().collect();
         let mut answers = match door.events(values).await {
             Ok(answers) => answers.into_iter(),
@@ -69,20 +68,25 @@ async fn take(door: &Door, lines: &Receiver<std::io::Result<String>>, json: bool
             all_good &= answer.status != EventStatus::Refused;
             show(&answer, json);
         }
+        // What was read before it is stored and answered all the same.
+        if let Some(error) = failed {
+            complain(&format!("standard input: {error}"));
+            return exit::UNAVAILABLE;
+        }
     }
     if all_good { exit::OK } else { exit::DATA }
 }
 
 /// A line that is no JSON never reaches the agent; its result still stands in its place.
-fn parse(line: &str) -> Result<Value, EventAnswer> {
-    serde_json::from_str(line).map_err(|error| EventAnswer {
+fn parse(number: u64, line: &[u8]) -> Result<Value, EventAnswer> {
+    serde_json::from_slice(line).map_err(|error| EventAnswer {
         key: None,
         status: EventStatus::Refused,
         event_ids: Vec::new(),
         repeated: false,
         problems: vec![EventProblem {
             field: "event".into(),
-            text: format!("not JSON: column {}", error.column()),
+            text: format!("line {number} is not JSON: column {}", error.column()),
         }],
     })
 }

@@ -16,6 +16,7 @@ pub(super) struct How {
     pub(super) as_of: Option<Timestamp>,
     pub(super) backfill: bool,
     pub(super) retract: bool,
+    pub(super) lift_floor: bool,
     pub(super) json: bool,
 }
 
@@ -38,8 +39,8 @@ pub(super) async fn run(config: Config, file: PathBuf, how: How) -> u8 {
         Ok(door) => door,
         Err(error) => return code(&error),
     };
-    let outcome =
-        door.export(bytes, ExportOptions { as_of, backfill: how.backfill, retract: how.retract }).await;
+    let How { backfill, retract, lift_floor, .. } = how;
+    let outcome = door.export(bytes, ExportOptions { as_of, backfill, retract, lift_floor }).await;
     door.close();
     match outcome {
         Ok(summary) => {

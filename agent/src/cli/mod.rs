@@ -58,6 +58,10 @@ enum Command {
         /// Retract what no longer shows a release, also when it is more than is believed unasked.
         #[arg(long)]
         retract: bool,
+        /// Let bookings of this export that were sealed, expunged, juvenile or protected, and carry no mark any more, be
+        /// told again.
+        #[arg(long)]
+        lift_floor: bool,
         /// One JSON object on one line.
         #[arg(long)]
         json: bool,
@@ -164,8 +168,8 @@ async fn command(command: Command) -> u8 {
             .await
         }
         Command::Run { config } => with(&config, run_agent).await,
-        Command::Ingest { config, file, as_of, backfill, retract, json } => {
-            let how = ingest::How { as_of, backfill, retract, json };
+        Command::Ingest { config, file, as_of, backfill, retract, lift_floor, json } => {
+            let how = ingest::How { as_of, backfill, retract, lift_floor, json };
             with(&config, |config| ingest::run(config, file, how)).await
         }
         Command::Events { config, json } => with(&config, |config| events::run(config, json)).await,

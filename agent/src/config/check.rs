@@ -15,6 +15,12 @@ use super::{Config, Facility, Intake, RegistrySource, Seed, form};
 
 /// Without a setting: often enough that nobody waits for a dropped file, rare enough for a network share.
 const RESCAN_S: u32 = 10;
+/// Without a setting: a writer that pauses longer than this is rare, and a file that still grows comes back.
+const DROP_QUIET_S: u32 = 5;
+/// Without a setting.
+const HEARTBEAT_S: u32 = 60;
+/// The relay counts a jail as silent after three that did not come.
+const HEARTBEAT_MAX_S: u32 = 300;
 /// Keys of the registry that the agent names in problems of its own file.
 const REGISTRY_FILE: &str = "registry.file";
 
@@ -36,7 +42,9 @@ fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
         Some(http) => listen(p, &http.listen).map(Some),
     };
     let nats_url = url(p, &raw.nats.url);
-    let rescan = rescan(p, raw.intake.rescan_s.as_ref());
+    let rescan = seconds(p, "intake.rescan_s", raw.intake.rescan_s.as_ref(), RESCAN_S);
+    let quiet = seconds(p, "intake.drop_quiet_s", raw.intake.drop_quiet_s.as_ref(), DROP_QUIET_S);
+    let heartbeat_every = heartbeat(p, raw.heartbeat.every_s.as_ref());
     let pinned = pinned(p, &raw.registry, traffic.as_ref());
     let instance = p.parse("facility.instance", &raw.facility.instance);
     let jurisdiction = p.parse("facility.jurisdiction", &raw.facility.jurisdiction);
@@ -84,10 +92,23 @@ fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
             mapping: mapping?,
             drop_dir: raw.intake.drop_dir.as_ref().map(|dir| beside(path, dir)),
             rescan: rescan?,
+            quiet: quiet?,
         },
+        heartbeat_every: heartbeat_every?,
         traffic: traffic?,
         allow: allow?,
     })
+}
+
+fn heartbeat(p: &mut Problems<'_>, raw: Option<&toml::Spanned<u32>>) -> Option<Duration> {
+    let every_s = raw.map_or(HEARTBEAT_S, |raw| *raw.get_ref());
+    if !(1..=HEARTBEAT_MAX_S).contains(&every_s) {
+        let text =
+            format!("must be from 1 to {HEARTBEAT_MAX_S}: a jail that is silent for longer counts as gone");
+        p.add("heartbeat.every_s", raw.map(toml::Spanned::span), text);
+        return None;
+    }
+    Some(Duration::from_secs(every_s.into()))
 }
 
 fn traffic(p: &mut Problems<'_>, raw: &form::Traffic) -> Option<TrafficClass> {
@@ -149,10 +170,15 @@ fn url(p: &mut Problems<'_>, raw: &form::Text) -> Option<String> {
     None
 }
 
-fn rescan(p: &mut Problems<'_>, raw: Option<&toml::Spanned<u32>>) -> Option<Duration> {
-    let seconds = raw.map_or(RESCAN_S, |raw| *raw.get_ref());
+fn seconds(
+    p: &mut Problems<'_>,
+    key: &'static str,
+    raw: Option<&toml::Spanned<u32>>,
+    otherwise: u32,
+) -> Option<Duration> {
+    let seconds = raw.map_or(otherwise, |raw| *raw.get_ref());
     if seconds == 0 {
-        p.add("intake.rescan_s", raw.map(toml::Spanned::span), "at least 1");
+        p.add(key, raw.map(toml::Spanned::span), "at least 1");
         return None;
     }
     Some(Duration::from_secs(seconds.into()))

@@ -18,6 +18,8 @@ pub(super) struct File {
     pub(super) http: Option<Http>,
     #[serde(default)]
     pub(super) intake: Intake,
+    #[serde(default)]
+    pub(super) heartbeat: Heartbeat,
     pub(super) traffic: Traffic,
     #[serde(default)]
     pub(super) allow: Vec<AllowForm>,
@@ -67,6 +69,13 @@ pub(super) struct Intake {
     pub(super) mapping: Option<PathBuf>,
     pub(super) drop_dir: Option<PathBuf>,
     pub(super) rescan_s: Option<Spanned<u32>>,
+    pub(super) drop_quiet_s: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Heartbeat {
+    pub(super) every_s: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize)]

@@ -35,6 +35,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// How exports are read and where they are dropped.
     pub intake: Intake,
+    /// A heartbeat is stated so often.
+    pub heartbeat_every: Duration,
     /// Real or not.
     pub traffic: TrafficClass,
     /// Who may be told.
@@ -86,6 +88,8 @@ pub struct Intake {
     pub drop_dir: Option<PathBuf>,
     /// The folder is looked through at least so often: a network share tells nobody of new files.
     pub rescan: Duration,
+    /// A file that was not renamed into the folder is whole when it has not changed for so long.
+    pub quiet: Duration,
 }
 
 /// Reads a configuration and everything it names.

@@ -61,6 +61,8 @@ pub(super) struct ExportQuery {
     backfill: bool,
     #[serde(default)]
     retract: bool,
+    #[serde(default)]
+    lift_floor: bool,
 }
 
 /// A whole export as the body; its summary when everything in it is stored or kept aside.
@@ -71,7 +73,8 @@ pub(super) async fn exports(
     body: Bytes,
 ) -> Result<Response, Failure> {
     expect(&headers, BYTES)?;
-    let options = ExportOptions { as_of: query.as_of, backfill: query.backfill, retract: query.retract };
+    let ExportQuery { as_of, backfill, retract, lift_floor } = query;
+    let options = ExportOptions { as_of, backfill, retract, lift_floor };
     let summary = at.intake.export(body, options).await?;
     Ok(Json(summary).into_response())
 }
@@ -185,7 +188,7 @@ impl From<IntakeError> for Failure {
             IntakeError::Unreadable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             IntakeError::Reading => StatusCode::INTERNAL_SERVER_ERROR,
             IntakeError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            IntakeError::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            IntakeError::TooMany { .. } | IntakeError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         };
         Self(code, chain(&error))
     }

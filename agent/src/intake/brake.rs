@@ -15,7 +15,7 @@ use sallyport_agent_core::{
 use sallyport_proto::ids::CustodyKey;
 
 use super::{Intake, IntakeError};
-use crate::store::{Kind, StoreError, load_memory, newest_reading};
+use crate::store::{Kind, StoreError, last_reading, load_memory};
 
 /// As many retractions of one export are believed without a question.
 const BELIEVED: usize = 10;
@@ -42,7 +42,9 @@ impl Intake {
         let told = self.store.write(Kind::Upkeep, move |connection| {
             let mut told = HashSet::new();
             for (key, as_of) in asked {
-                if !is_outdated(as_of, newest_reading(connection, &key)?, now) && is_told(connection, &key)? {
+                if !is_outdated(as_of, last_reading(connection, &key)?.as_of, now)
+                    && is_told(connection, &key)?
+                {
                     told.insert(key);
                 }
             }

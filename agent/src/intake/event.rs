@@ -74,6 +74,13 @@ impl EventAnswer {
     }
 }
 
+/// Whether an answer is counted: what is under the floor leaves no count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Yes,
+    No,
+}
+
 /// A checked event with its key and content as they are kept.
 struct Checked {
     event: CallerEvent,
@@ -94,19 +101,21 @@ impl Intake {
         let answers = self.store.write(Kind::Intake, move |connection| {
             let desk = &*intake.desk;
             let context = desk.context(&registry, intake_json::FORM_VERSION.to_owned(), false);
-            let taking = Taking { desk, registry: &registry, context: &context };
+            let taking = Taking { desk, registry: &registry, context: &context, lift_floor: false };
             let mut answers = Vec::with_capacity(checked.len());
             for one in checked {
                 answers.push(match one {
                     Ok(checked) => take_one(connection, &taking, checked)?,
-                    Err(refused) => refused,
+                    Err(refused) => (refused, Counted::Yes),
                 });
             }
             Ok(answers)
         });
         let answers = answers.await?;
-        answers.iter().for_each(|answer| self.desk.metrics.answered(answer.status.as_str()));
-        Ok(answers)
+        for (answer, _) in answers.iter().filter(|(_, counted)| *counted == Counted::Yes) {
+            self.desk.metrics.answered(answer.status.as_str());
+        }
+        Ok(answers.into_iter().map(|(answer, _)| answer).collect())
     }
 
     fn checked(&self, mut value: Value) -> Result<Checked, EventAnswer> {
@@ -124,29 +133,37 @@ impl Intake {
     }
 }
 
-fn take_one(connection: &Connection, taking: &Taking<'_>, one: Checked) -> Result<EventAnswer, StoreError> {
+fn take_one(
+    connection: &Connection,
+    taking: &Taking<'_>,
+    one: Checked,
+) -> Result<(EventAnswer, Counted), StoreError> {
     let key = Some(one.event.key.clone());
     match known_caller_key(connection, &one.kept_key, &one.kept_content)? {
         Known::No => {}
         Known::Same(result) => {
             let kept: EventAnswer = serde_json::from_str(&result)
                 .map_err(|_| StoreError::Damaged { what: "the result of a caller's key" })?;
-            return Ok(EventAnswer { key, repeated: true, ..kept });
+            return Ok((EventAnswer { key, repeated: true, ..kept }, Counted::No));
         }
         Known::Other => {
             let text = "was used before for another event; a correction needs a key of its own".to_owned();
-            return Ok(EventAnswer::refused(key, vec![EventProblem { field: "key".into(), text }]));
+            let refused = EventAnswer::refused(key, vec![EventProblem { field: "key".into(), text }]);
+            return Ok((refused, Counted::Yes));
         }
     }
     let custody = one.event.into_custody(super::now());
-    let (status, event_ids) = match taking.take(connection, &custody)? {
+    let taken = taking.take(connection, &custody)?;
+    let counted = if taken == Taken::WithheldByFloor { Counted::No } else { Counted::Yes };
+    let (status, event_ids) = match taken {
         Taken::Stored(ids) => (EventStatus::Stored, ids.into_iter().map(String::from).collect()),
         // A caller speaks of now: nothing it says is outdated.
         Taken::Unchanged | Taken::NoRelease | Taken::Outdated => (EventStatus::Unchanged, Vec::new()),
         Taken::Withheld | Taken::WithheldByFloor => (EventStatus::Withheld, Vec::new()),
         Taken::TooLarge { bytes } => {
             let text = format!("an event of {bytes} bytes is too large");
-            return Ok(EventAnswer::refused(key, vec![EventProblem { field: "event".into(), text }]));
+            let refused = EventAnswer::refused(key, vec![EventProblem { field: "event".into(), text }]);
+            return Ok((refused, Counted::Yes));
         }
     };
     // Without the key itself, which may be a booking number.
@@ -154,7 +171,7 @@ fn take_one(connection: &Connection, taking: &Taking<'_>, one: Checked) -> Resul
     let result = serde_json::to_string(&answer)
         .map_err(|_| StoreError::Damaged { what: "the result of a caller's key" })?;
     remember_caller_key(connection, &one.kept_key, &one.kept_content, &result)?;
-    Ok(EventAnswer { key, ..answer })
+    Ok((EventAnswer { key, ..answer }, counted))
 }
 
 impl From<Problem> for EventProblem {

@@ -1,26 +1,31 @@
 //! Takes a whole export: read through the mapping, stored in chunks, each durable before the next.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
 use sallyport_agent_core::{
     custody::{Custody, custody_key},
-    export::{Reading, RefusedCustody, read_export},
+    export::{Reading, RefusedCustody, RowProblem, read_export},
     revise::Context,
 };
 use sallyport_link::fault;
 
 use super::{
-    Intake, IntakeError, Place, Summary,
+    Desk, Intake, IntakeError, Place, Summary,
     take::{Taken, Taking},
 };
 use crate::{
     faults,
-    store::{Kind, note_refused},
+    store::{Kind, StoreError, note_refused},
 };
 
 /// Custodies of one transaction. Fewer than a commit could hold: a caller's event that waits beside a large file waits
 /// for one chunk.
 const CUSTODIES_PER_COMMIT: usize = 128;
+/// A file from another machine may be so far ahead of our clock without a word.
+const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_secs(60);
 /// Where a kept-aside custody came from, for people.
 const SOURCE: &str = "export";
 
@@ -33,12 +38,15 @@ pub struct ExportOptions {
     pub backfill: bool,
     /// A person has looked: what no longer shows a release is retracted, however much it is.
     pub retract: bool,
+    /// A person has looked: a booking that no longer carries a mark of the floor may be told again.
+    pub lift_floor: bool,
 }
 
 /// The custodies of one chunk with what they share.
 struct Chunk {
     custodies: Vec<(usize, Custody)>,
     context: Context,
+    lift_floor: bool,
 }
 
 impl Intake {
@@ -51,7 +59,12 @@ impl Intake {
             let mapping = desk.mapping.as_ref().ok_or(IntakeError::NoMapping)?;
             Ok::<_, IntakeError>(read_export(mapping, &bytes, options.as_of, super::now())?)
         });
-        let reading = reading.await.map_err(|_| IntakeError::Reading)??;
+        let mut reading = reading.await.map_err(|_| IntakeError::Reading)??;
+        if options.as_of > super::now().saturating_add(CLOCKS_DIFFER_BY).unwrap_or(Timestamp::MAX) {
+            let text =
+                format!("the export speaks of {}, which has not come yet: taken as now", options.as_of);
+            reading.warnings.push(RowProblem { line: 0, column: None, text });
+        }
         let reading = if options.retract { reading } else { self.hold_back_retractions(reading).await? };
         let mut summary = summary_of(&reading, options.backfill);
         let version = mapping.version_text();
@@ -62,7 +75,9 @@ impl Intake {
                 break;
             }
             let context = self.desk.context(&self.registry_now(), version.clone(), options.backfill);
-            for (number, taken) in self.chunk(Chunk { custodies, context }).await? {
+            for (number, taken) in
+                self.chunk(Chunk { custodies, context, lift_floor: options.lift_floor }).await?
+            {
                 if let Some(outcome) = taken.counted_as() {
                     self.desk.metrics.taken(outcome);
                 }
@@ -76,14 +91,21 @@ impl Intake {
     async fn chunk(&self, chunk: Chunk) -> Result<Vec<(usize, Taken)>, IntakeError> {
         let (desk, registry) = (self.desk.clone(), self.registry_now());
         let taken = self.store.write(Kind::Intake, move |connection| {
-            let taking = Taking { desk: &desk, registry: &registry, context: &chunk.context };
-            let mut taken = Vec::with_capacity(chunk.custodies.len());
-            for (number, custody) in &chunk.custodies {
+            let Chunk { custodies, context, lift_floor } = &chunk;
+            let taking = Taking { desk: &desk, registry: &registry, context, lift_floor: *lift_floor };
+            let mut taken = Vec::with_capacity(custodies.len());
+            for (number, custody) in custodies {
                 // A deliberate defect, for the audit to find.
-                if fault::mutant(faults::SKIP_100TH_CUSTODY) && number % 100 == 99 {
+                if fault::mutant(faults::SKIP_100TH_CUSTODY)
+                    && desk.taken.fetch_add(1, Ordering::Relaxed) % 100 == 99
+                {
                     continue;
                 }
-                taken.push((*number, taking.take(connection, custody)?));
+                let one = taking.take(connection, custody)?;
+                if let Taken::TooLarge { bytes } = one {
+                    keep_too_large(connection, &desk, custody, bytes)?;
+                }
+                taken.push((*number, one));
             }
             Ok(taken)
         });
@@ -116,6 +138,23 @@ impl Intake {
     }
 }
 
+/// Keeps a custody aside that no message can hold, for a person.
+fn keep_too_large(
+    connection: &Connection,
+    desk: &Desk,
+    custody: &Custody,
+    bytes: usize,
+) -> Result<(), StoreError> {
+    let key = custody_key(&desk.facility.secret, &desk.facility.ori, custody.booking_number.expose());
+    let problems = serde_json::to_string(&[too_large(bytes)]).unwrap_or_default();
+    note_refused(connection, key.as_str(), SOURCE, &problems)
+}
+
+fn too_large(bytes: usize) -> Place {
+    let text = format!("an event of {bytes} bytes is larger than the broker takes: nothing of it was stored");
+    Place { line: 0, column: None, text }
+}
+
 fn summary_of(reading: &Reading, backfill: bool) -> Summary {
     let places =
         |refused: &RefusedCustody| refused.problems.iter().cloned().map(Place::from).collect::<Vec<_>>();
@@ -126,10 +165,21 @@ fn summary_of(reading: &Reading, backfill: bool) -> Summary {
         unmapped_texts: reading.unmapped_texts.clone(),
         disagreeing: reading.disagreeing,
         warnings: reading.warnings.iter().cloned().map(Place::from).collect(),
-        problems: reading.refused.iter().flat_map(places).collect(),
+        problems: once_each(reading.refused.iter().flat_map(places)),
         backfill,
         ..Summary::default()
     }
+}
+
+/// What is said of many custodies in the same words, and of no line, is said once.
+fn once_each(places: impl Iterator<Item = Place>) -> Vec<Place> {
+    let mut each: Vec<Place> = Vec::new();
+    for place in places {
+        if place.line > 0 || !each.contains(&place) {
+            each.push(place);
+        }
+    }
+    each
 }
 
 fn count(summary: &mut Summary, number: usize, taken: Taken) {
@@ -145,7 +195,8 @@ fn count(summary: &mut Summary, number: usize, taken: Taken) {
         }
         Taken::TooLarge { bytes } => {
             summary.refused += 1;
-            let text = format!("custody {} of the file: an event of {bytes} bytes is too large", number + 1);
+            let Place { text, .. } = too_large(bytes);
+            let text = format!("custody {} of the file: {text}", number + 1);
             summary.problems.push(Place { line: 0, column: None, text });
         }
     }

@@ -10,7 +10,7 @@ mod ping;
 mod summary;
 mod take;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use jiff::Timestamp;
 use sallyport_agent_core::{custody, disclose::AllowList, mapping::Mapping, revise::Context};
@@ -46,6 +46,8 @@ struct Desk {
     traffic: TrafficClass,
     mapping: Option<Mapping>,
     metrics: Arc<Metrics>,
+    /// Custodies taken from exports so far; only a mutant looks at it.
+    taken: AtomicUsize,
 }
 
 /// Why a whole intake failed. Nothing of it counts as stored that was not said to be.
@@ -60,6 +62,15 @@ pub enum IntakeError {
     /// The reading panicked: a bug of ours.
     #[error("the export could not be read to its end")]
     Reading,
+    /// More than a running agent takes at once.
+    #[error(
+        "{bytes} bytes, at most {} are taken by a running agent: split it by custody, or `ingest` it while no agent runs",
+        crate::drop_folder::FILE_BYTES_MAX
+    )]
+    TooLarge {
+        /// How many.
+        bytes: u64,
+    },
     /// The store.
     #[error("not stored")]
     Store(#[from] StoreError),
@@ -85,6 +96,7 @@ impl Intake {
             traffic: config.traffic.clone(),
             mapping: config.intake.mapping.clone(),
             metrics,
+            taken: AtomicUsize::new(0),
         };
         Self { desk: Arc::new(desk), store, registry }
     }

@@ -69,6 +69,8 @@ pub(super) struct Taking<'a> {
     pub(super) desk: &'a Desk,
     pub(super) registry: &'a Registry,
     pub(super) context: &'a Context,
+    /// A person has said that what is no longer marked may be told.
+    pub(super) lift_floor: bool,
 }
 
 impl Taking<'_> {
@@ -77,7 +79,13 @@ impl Taking<'_> {
         let facility = &self.desk.facility;
         let key = custody_key(&facility.secret, &facility.ori, custody.booking_number.expose());
         let now = super::now();
-        let outdated = is_outdated(custody.as_of, store::newest_reading(connection, &key)?, now);
+        let last = store::last_reading(connection, &key)?;
+        let outdated = is_outdated(custody.as_of, last.as_of, now);
+        // A mark stays: that another record does not carry it, or another way in does not know it, lifts nothing.
+        let lifted = self.lift_floor && !outdated;
+        let kept = last.floor.filter(|_| custody.floor.is_none() && !lifted);
+        let marked = kept.map(|floor| Custody { floor: Some(floor), ..custody.clone() });
+        let custody = marked.as_ref().unwrap_or(custody);
         let grants = RegistryGrants { registry: self.registry, ori: &facility.ori };
         let input =
             disclose::Input { custody, ori: &facility.ori, secret: &facility.secret, grants: &grants, now };
@@ -97,7 +105,7 @@ impl Taking<'_> {
         }
         clear_refused(connection, key.as_str())?;
         if drafts.is_empty() {
-            store::note_reading(connection, &key, custody.as_of.min(now))?;
+            store::note_reading(connection, &key, custody.as_of.min(now), custody.floor)?;
             return nothing_to_send(connection, &key, custody, &decisions);
         }
         if fault::mutant(faults::SEND_TO_NOT_ALLOWED) {
@@ -107,7 +115,7 @@ impl Taking<'_> {
         if let Some(bytes) = sealed.iter().map(|s| s.ingest.len()).find(|bytes| *bytes > INGEST_BYTES_MAX) {
             return Ok(Taken::TooLarge { bytes });
         }
-        store::note_reading(connection, &key, custody.as_of.min(now))?;
+        store::note_reading(connection, &key, custody.as_of.min(now), custody.floor)?;
         let mut stored = Vec::with_capacity(drafts.len());
         for (draft, Sealed { event_id, number, ingest }) in drafts.iter().zip(sealed) {
             let row = NewRow {
@@ -191,7 +199,7 @@ fn nothing_to_send(
     decisions: &Decisions,
 ) -> Result<Taken, StoreError> {
     if custody.floor.is_some() {
-        // It leaves no count, not even here.
+        // It is in no count that anybody sees.
         clear_withheld(connection, key)?;
         return Ok(Taken::WithheldByFloor);
     }

@@ -3,7 +3,13 @@
 use std::sync::Arc;
 
 use sallyport_link::connect::LinkCounters;
-use sallyport_proto::event::{UnverifiedEvent, VerifiedEvent};
+use sallyport_proto::{
+    answer::Refusal,
+    envelope::Digest,
+    event::{UnverifiedEvent, VerifiedEvent},
+    ids::NodeId,
+    vocabulary::RefusalCode,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -11,7 +17,7 @@ use super::*;
 use crate::{
     config,
     jail::{self, Jail, Setting},
-    store::{self, WriterThread},
+    store::{self, Kind, WriterThread},
 };
 
 /// An intake with its own store, and what it needs kept.
@@ -44,7 +50,8 @@ impl Bed {
 
     async fn export_of(&self, as_of: &str, retract: bool, rows: &str) -> Summary {
         let text = format!("{}{rows}", jail::HEADER);
-        let options = ExportOptions { as_of: as_of.parse().unwrap(), backfill: false, retract };
+        let options =
+            ExportOptions { as_of: as_of.parse().unwrap(), backfill: false, retract, lift_floor: false };
         self.intake.export(text.into(), options).await.unwrap()
     }
 
@@ -112,9 +119,74 @@ async fn an_export_from_before_a_booking_was_sealed_does_not_bring_it_back() {
     let bed = bed();
     let open = "B-2,Invented B,2026-03-01 11:00,,Served,,\n";
     bed.export_of("2026-06-02T00:00:00Z", false, &open.replace("Served,,", "Served,JUV,")).await;
-    let stale = bed.export_of("2026-06-01T00:00:00Z", false, open).await;
-    assert_eq!((stale.events, stale.outdated), (0, 1));
+    assert_eq!(bed.export_of("2026-06-01T00:00:00Z", false, open).await.events, 0);
     assert_eq!(bed.sent().len(), 0);
+}
+
+#[tokio::test]
+async fn a_mark_of_the_floor_stays_whatever_another_record_leaves_out_until_a_person_lifts_it() {
+    let bed = bed();
+    let marked = "B-2,Invented B,2026-03-01 11:00,,Served,JUV,\n";
+    let bare = "B-2,Invented B,2026-03-01 11:00,,Served,,\n";
+    assert_eq!(bed.export_of("2026-06-01T00:00:00Z", false, marked).await.withheld_by_floor, 1);
+    let later = bed.export_of("2026-06-02T00:00:00Z", false, bare).await;
+    assert_eq!((later.events, later.withheld_by_floor), (0, 1), "an export that left the marked row out");
+    let stated = json!({ "key": "k-1", "booking_number": "b-2", "release_state": "RELEASED", "reason": "TIME_SERVED",
+                         "released_at": "2026-03-01T11:00:00Z" });
+    assert_eq!(bed.intake.events(vec![stated]).await.unwrap()[0].status, EventStatus::Withheld);
+    assert_eq!(bed.sent().len(), 0);
+    let options = ExportOptions { as_of: super::now(), backfill: false, retract: false, lift_floor: true };
+    let text = format!("{}{bare}", jail::HEADER);
+    assert_eq!(bed.intake.export(text.into(), options).await.unwrap().events, 1);
+}
+
+#[tokio::test]
+async fn a_bad_row_under_the_floor_is_not_even_kept_aside() {
+    let bed = bed();
+    let rows = "B-2,Invented B,2026-13-01 11:00,,Served,JUV,\nB-2,Invented B,2026-03-01 11:00,,Served,,\n";
+    let summary = bed.export(rows).await;
+    assert_eq!((summary.refused, summary.withheld_by_floor, summary.events), (0, 1, 0));
+    assert_eq!(bed.intake.store().reader().unwrap().counts().unwrap().kept_aside, 0);
+}
+
+#[tokio::test]
+async fn no_export_speaks_of_what_has_not_come_yet() {
+    let bed = bed();
+    let tomorrow = super::now() + jiff::SignedDuration::from_hours(24);
+    let door = tomorrow.strftime("%Y-%m-%d %H:%M").to_string();
+    let row = format!("B-2,Invented B,{door},,Served,,\n");
+    let summary = bed.export_of("2090-01-01T00:00:00Z", false, &row).await;
+    assert!(summary.warnings[0].text.contains("not come yet"), "{:?}", summary.warnings);
+    assert_eq!(bed.sent()[0].head.release_state.to_string(), "SCHEDULED");
+    // And it stands in nobody's way afterwards.
+    let now = super::now().to_string();
+    assert_eq!(bed.export_of(&now, false, "B-2,Invented B,2026-03-01 11:00,,Served,,\n").await.events, 1);
+}
+
+#[tokio::test]
+async fn an_event_that_the_relay_refused_for_good_was_told_to_nobody_and_is_told_again() {
+    let bed = bed();
+    bed.export(TWO).await;
+    let rows = bed.intake.store().reader().unwrap().due(super::now(), 10, |_| false).unwrap();
+    let refused = rows[1].row.event_id.clone();
+    let refusal = Refusal {
+        event_id: Some(refused.clone()),
+        digest: rows[1].row.digest,
+        code: RefusalCode::Expired,
+        permanent: true,
+        text: "too old".into(),
+    };
+    let (node, answer): (NodeId, Digest) = ("a".parse().unwrap(), Digest::of(b"answer"));
+    let apply = bed.intake.store().write(Kind::Answer, move |connection| {
+        store::keep_answer(connection, &answer, "refused", b"x", super::now())?;
+        store::apply_refusal(connection, &refusal, &node, &answer, super::now())
+    });
+    assert_eq!(apply.await.unwrap(), store::Applied::Closed);
+    let again = bed.export(TWO).await;
+    assert_eq!((again.events, again.unchanged), (1, 1));
+    let sent = bed.sent();
+    let new = &sent.last().unwrap().head;
+    assert!(new.event_id != refused && new.supersedes.is_none() && new.revision == 2);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! One event: who may be told under which rule, who has received it, seen it, and is coming when.
 
 use jiff::Timestamp;
+use sallyport_proto::vocabulary::ResponseKind;
 use serde::Serialize;
 
 use super::us_between;
@@ -101,6 +102,10 @@ pub struct RecipientView {
     pub note: Option<&'static str>,
     /// When they will answer.
     pub answer_by: Option<Timestamp>,
+    /// In their own words, with the response that counts.
+    pub text: Option<String>,
+    /// Role, desk or number to call.
+    pub contact: Option<String>,
     /// Their endpoint could not take it.
     pub endpoint_refusal: Option<String>,
     /// Every receipt, as it came.
@@ -132,6 +137,10 @@ pub struct ReceiptView {
     pub eta: Option<Timestamp>,
     /// When they will answer.
     pub answer_by: Option<Timestamp>,
+    /// In their own words.
+    pub text: Option<String>,
+    /// Role, desk or number to call.
+    pub contact: Option<String>,
     /// Handed to the broker, by their clock.
     pub published: Timestamp,
     /// Stored on the relay's stream, by the broker's clock.
@@ -246,19 +255,22 @@ impl Head {
 }
 
 impl RecipientView {
-    /// What the receipts come to: the first time of each level, the last response.
+    /// What the receipts come to: the first time of each level; the last response, up to one that ends their interest.
     fn fold(&mut self, sent: Timestamp) {
+        let mut ended = false;
         for receipt in &self.receipts {
             self.received = earlier(self.received, receipt.t6_received);
             self.seen = earlier(self.seen, receipt.t7_seen);
             if receipt.word == "SEEN" {
                 self.seen_by = Some(receipt.by_whom.clone());
             }
-            if receipt.statement == "response" {
+            if receipt.statement == "response" && !ended {
+                ended = receipt.word.parse().is_ok_and(ResponseKind::ends_interest);
                 self.response = Some(receipt.word.clone());
                 self.response_by = Some(receipt.by_whom.clone());
                 self.eta = receipt.eta;
                 self.answer_by = receipt.answer_by;
+                (self.text, self.contact) = (receipt.text.clone(), receipt.contact.clone());
             }
             if receipt.statement == "refusal" {
                 self.endpoint_refusal = Some(receipt.word.clone());
@@ -304,6 +316,8 @@ fn recipients(reader: &Reader, n: i64) -> Result<Vec<RecipientView>, StoreError>
                 eta: None,
                 note: None,
                 answer_by: None,
+                text: None,
+                contact: None,
                 endpoint_refusal: None,
                 receipts: Vec::new(),
             })
@@ -314,7 +328,7 @@ fn recipients(reader: &Reader, n: i64) -> Result<Vec<RecipientView>, StoreError>
 fn receipts(reader: &Reader, n: i64, subscriber: &str) -> Result<Vec<ReceiptView>, StoreError> {
     let rows = reader.rows(
         "SELECT r.digest, r.statement, r.word, r.attempt, r.superseded, r.by_whom, r.t6_us, r.t7_us, r.t8_us, \
-         r.eta_us, r.answer_by_us, r.published_us, e.relay_stored_us, r.arrived_us \
+         r.eta_us, r.answer_by_us, r.published_us, e.relay_stored_us, r.arrived_us, r.text, r.contact \
          FROM receipt r JOIN receipt_envelope e ON e.digest = r.digest \
          WHERE r.n = ?1 AND r.subscriber = ?2 ORDER BY e.receipts_sequence, r.published_us",
         (n, subscriber),
@@ -332,11 +346,12 @@ fn receipts(reader: &Reader, n: i64, subscriber: &str) -> Result<Vec<ReceiptView
             ];
             let words: (String, String, u32, bool, String) =
                 (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?);
-            Ok((hex(&digest), words, times))
+            let said: (Option<String>, Option<String>) = (row.get(14)?, row.get(15)?);
+            Ok((hex(&digest), words, times, said))
         },
     )?;
     rows.into_iter()
-        .map(|(digest, (statement, word, attempt, superseded, by_whom), times)| {
+        .map(|(digest, (statement, word, attempt, superseded, by_whom), times, (text, contact))| {
             let at = |n: usize| times.get(n).copied().flatten().map(from_us).transpose();
             let always = |n: usize| Ok::<_, StoreError>(at(n)?.unwrap_or(Timestamp::UNIX_EPOCH));
             Ok(ReceiptView {
@@ -351,6 +366,8 @@ fn receipts(reader: &Reader, n: i64, subscriber: &str) -> Result<Vec<ReceiptView
                 t8_answered: at(2)?,
                 eta: at(3)?,
                 answer_by: at(4)?,
+                text,
+                contact,
                 published: always(5)?,
                 relay_stored: always(6)?,
                 arrived: always(7)?,

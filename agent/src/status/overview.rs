@@ -59,7 +59,7 @@ pub struct EventLine {
     pub attempts: u32,
     /// From the disk to the signed Acceptance at the jail, microseconds.
     pub acceptance_us: Option<i64>,
-    /// Subscribers that may be told.
+    /// Subscribers that were told; until the relay has answered, those that may be.
     pub told: u32,
     /// Of these, whose machine has received it.
     pub received: u32,
@@ -114,7 +114,8 @@ fn last_events(reader: &Reader) -> Result<Vec<EventLine>, StoreError> {
     let rows = reader.rows(
         "SELECT event_id, status, release_state, revision, traffic, stored_us, attempt, \
          CASE WHEN status = 'accepted' THEN closed_us END, \
-         (SELECT count(*) FROM told WHERE told.n = outbox.n), \
+         CASE WHEN status = 'accepted' THEN length(recipients) - length(replace(recipients, ' ', '')) \
+              + (recipients <> '') ELSE (SELECT count(*) FROM told WHERE told.n = outbox.n) END, \
          (SELECT count(DISTINCT subscriber) FROM receipt WHERE receipt.n = outbox.n AND statement <> 'refusal'), \
          (SELECT count(DISTINCT subscriber) FROM receipt WHERE receipt.n = outbox.n \
           AND (word = 'SEEN' OR statement = 'response')), \

@@ -157,6 +157,11 @@ impl fmt::Display for RecipientView {
         if let Some(response) = &self.response {
             writeln!(f, "  {response} (by {})", self.response_by.as_deref().unwrap_or("?"))?;
         }
+        for (what, said) in [("call", &self.contact), ("they say", &self.text)] {
+            if let Some(said) = said {
+                writeln!(f, "  {what}: {said}")?;
+            }
+        }
         if let Some(at) = self.answer_by {
             writeln!(f, "  will answer by {at}")?;
         }

@@ -11,7 +11,7 @@ use sallyport_proto::{
 };
 
 use super::{
-    StoreError,
+    StoreError, custody,
     error::Doing,
     facility,
     outbox::{self, Kept},
@@ -142,7 +142,11 @@ pub fn apply_refusal(
             &refusal.text,
         ))
         .doing(APPLY)?;
-    Ok(if closed.is_some() { Applied::Closed } else { Applied::StaysOpen })
+    if closed.is_none() {
+        return Ok(Applied::StaysOpen);
+    }
+    custody::forget_refused(connection, n)?;
+    Ok(Applied::Closed)
 }
 
 /// An event that this facility signed and this store does not hold. Older ones may have been pruned; a younger one means

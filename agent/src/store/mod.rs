@@ -13,6 +13,7 @@ mod custody;
 mod error;
 mod facility;
 mod lock;
+mod numbered;
 mod outbox;
 mod prune;
 mod reader;
@@ -34,11 +35,12 @@ use tokio::sync::{oneshot, watch};
 pub use answers::{Applied, Position, apply_acceptance, apply_refusal, keep_answer, set_position};
 pub use caller::{Known, known_caller_key, remember_caller_key};
 pub use custody::{
-    Withheld, clear_withheld, load_memory, newest_reading, note_reading, note_withheld, save_memory,
+    LastReading, clear_withheld, last_reading, load_memory, note_reading, note_withheld, save_memory,
 };
 pub use error::StoreError;
 pub use facility::{NextNumber, next_number, start_epoch, take_number};
 pub use lock::{Lock, LockError, holder};
+pub use numbered::{Numbered, Reopened, reopen};
 pub use outbox::{NewRow, Sent, due_at_once, insert as insert_row, record_sent};
 pub use prune::{KEEP_CLOSED, prune};
 pub use reader::{Counts, Depth, DueRow, FacilityRow, Reader};

@@ -150,22 +150,28 @@ pub(super) struct Kept {
 
 /// The row of an event.
 pub(super) fn by_event(connection: &Connection, event: &EventId) -> Result<Option<Kept>, StoreError> {
-    by(connection, concat!(columns!(), " WHERE event_id = ?1"), event.as_str())
+    by(connection, concat!(columns!(), " WHERE event_id = ?1"), [event.as_str()])
 }
 
 /// The row of some bytes.
 pub(super) fn by_digest(connection: &Connection, digest: &Digest) -> Result<Option<Kept>, StoreError> {
-    by(connection, concat!(columns!(), " WHERE digest = ?1"), digest.as_bytes().as_slice())
+    by(connection, concat!(columns!(), " WHERE digest = ?1"), [digest.as_bytes().as_slice()])
+}
+
+/// The row that got a number.
+pub(super) fn by_number(connection: &Connection, epoch: &str, seq: u64) -> Result<Option<Kept>, StoreError> {
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    by(connection, concat!(columns!(), " WHERE epoch = ?1 AND seq = ?2"), (epoch, seq))
 }
 
 fn by(
     connection: &Connection,
     sql: &'static str,
-    key: impl rusqlite::ToSql,
+    key: impl rusqlite::Params,
 ) -> Result<Option<Kept>, StoreError> {
     let what = "cannot find an event";
     let mut statement = connection.prepare_cached(sql).doing(what)?;
-    let found = statement.query_row([key], RawRow::read).optional().doing(what)?;
+    let found = statement.query_row(key, RawRow::read).optional().doing(what)?;
     found.map(RawRow::checked).transpose()
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
-use sallyport_agent_core::outbox::Row;
+use sallyport_agent_core::outbox::{Row, latest_due};
 use sallyport_proto::envelope::Digest;
 
 use super::{
@@ -147,7 +147,7 @@ impl Reader {
         optional(at)
     }
 
-    /// Up to `limit` rows due at `now` that `skip` does not name: those that were never sent first, so that a backlog is
+    /// Up to `limit` rows due at `now` (`Row::is_due`) that `skip` does not name: those that were never sent first, so that a backlog is
     /// not held up by sending its beginning again; within each kind in the order of their numbers.
     pub fn due(
         &self,
@@ -159,11 +159,13 @@ impl Reader {
         let connection = self.lock();
         let mut due = Vec::new();
         for sql in [
-            "SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= ?1 AND attempt = 0 ORDER BY n",
-            "SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= ?1 AND attempt > 0 ORDER BY n",
+            "SELECT n FROM outbox WHERE status = 'open' AND (next_due_us <= ?1 OR next_due_us > ?2) AND attempt = 0 \
+             ORDER BY n",
+            "SELECT n FROM outbox WHERE status = 'open' AND (next_due_us <= ?1 OR next_due_us > ?2) AND attempt > 0 \
+             ORDER BY n",
         ] {
             let mut statement = connection.prepare_cached(sql).doing(what)?;
-            let mut found = statement.query([us(now)]).doing(what)?;
+            let mut found = statement.query([us(now), us(latest_due(now))]).doing(what)?;
             while due.len() < limit
                 && let Some(row) = found.next().doing(what)?
             {
@@ -204,6 +206,11 @@ impl Reader {
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
             .doing(what)?;
         Ok(Depth { open: u64::try_from(open).unwrap_or(0), oldest: optional(oldest)? })
+    }
+
+    /// What a heartbeat states.
+    pub fn numbered(&self) -> Result<super::Numbered, StoreError> {
+        super::numbered::numbered(&self.lock())
     }
 
     /// How far catch-up came.

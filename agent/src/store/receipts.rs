@@ -72,16 +72,19 @@ pub fn credit(
             return Ok(Credit::Stray(why));
         }
     };
-    let (statement, word, eta, answer_by) = match &receipt.statement {
-        Statement::Level(level) => ("level", level.as_str(), None, None),
-        Statement::Response(r) => ("response", r.kind.as_str(), r.eta, r.answer_by),
-        Statement::Refusal(r) => ("refusal", r.code.as_str(), None, None),
+    let (statement, word, eta, answer_by, text, contact) = match &receipt.statement {
+        Statement::Level(level) => ("level", level.as_str(), None, None, receipt.text.as_ref(), None),
+        Statement::Response(r) => {
+            let (text, contact) = (receipt.text.as_ref(), r.contact.as_ref());
+            ("response", r.kind.as_str(), r.eta, r.answer_by, text, contact)
+        }
+        Statement::Refusal(r) => ("refusal", r.code.as_str(), None, None, Some(&r.text), None),
     };
     let inserted = connection
         .prepare_cached(
             "INSERT OR IGNORE INTO receipt (digest, n, subscriber, attempt, superseded, statement, word, by_whom, \
-             eta_us, answer_by_us, t6_us, t7_us, t8_us, published_us, arrived_us) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             eta_us, answer_by_us, t6_us, t7_us, t8_us, published_us, arrived_us, text, contact) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )
         .doing(KEEP)?
         .execute(rusqlite::params![
@@ -100,6 +103,8 @@ pub fn credit(
             receipt.t8_answered.map(|m| us(m.at)),
             us(receipt.published.at),
             us(arrived),
+            text.filter(|text| !text.is_empty()),
+            contact,
         ])
         .doing(KEEP)?;
     Ok(if inserted == 1 { Credit::New } else { Credit::Repeated })

@@ -383,7 +383,7 @@ pub struct Answer {
     pub at: ::core::option::Option<Moment>,
     #[prost(string, tag = "4")]
     pub relay_node: ::prost::alloc::string::String,
-    #[prost(oneof = "answer::Answer", tags = "5, 6, 7, 8")]
+    #[prost(oneof = "answer::Answer", tags = "5, 6, 7, 8, 9")]
     pub answer: ::core::option::Option<answer::Answer>,
 }
 /// Nested message and enum types in `Answer`.
@@ -398,6 +398,8 @@ pub mod answer {
         Progress(super::Progress),
         #[prost(message, tag = "8")]
         Request(super::RelayedRequest),
+        #[prost(message, tag = "9")]
+        Resend(super::ResendRequest),
     }
 }
 /// Every event named was committed to DELIVER. One per facility and batch.
@@ -458,6 +460,15 @@ pub struct RelayedReceipt {
     pub stored: ::core::option::Option<Moment>,
     #[prost(uint64, tag = "3")]
     pub receipts_sequence: u64,
+}
+/// The relay does not hold what these numbers stand for, although they were given: the jail sends the same bytes again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResendRequest {
+    #[prost(string, tag = "1")]
+    pub epoch: ::prost::alloc::string::String,
+    /// Ascending, at most 500.
+    #[prost(uint64, repeated, tag = "2")]
+    pub seqs: ::prost::alloc::vec::Vec<u64>,
 }
 /// A subscriber's Request, as it signed it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1089,6 +1100,15 @@ pub struct Heartbeat {
     pub at: ::core::option::Option<Moment>,
     #[prost(message, optional, tag = "12")]
     pub traffic: ::core::option::Option<TrafficClass>,
+    /// The lowest number of the epoch that the outbox still holds and could send again; 0 when it holds none.
+    #[prost(uint64, tag = "13")]
+    pub kept_from: u64,
+    /// SHA-256 over the 32-byte digests of the Ingest messages numbered range_first to seq, in order: what the relay holds
+    /// must give the same. Absent when no number was given.
+    #[prost(uint64, tag = "14")]
+    pub range_first: u64,
+    #[prost(bytes = "vec", tag = "15")]
+    pub range_sha256: ::prost::alloc::vec::Vec<u8>,
 }
 /// What was refused, kept for a person. Written before INGEST is settled.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

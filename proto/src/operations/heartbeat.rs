@@ -4,7 +4,7 @@
 use prost::Message;
 
 use crate::{
-    envelope::{self, PayloadType},
+    envelope::{self, Digest, PayloadType},
     field::{self, FieldError, FieldProblem},
     ids::{Jurisdiction, Ori},
     key::{Signer, SigningKey},
@@ -39,6 +39,27 @@ pub struct Heartbeat {
     pub at: Moment,
     /// Real or not.
     pub traffic: TrafficClass,
+    /// The lowest number of the epoch that could be sent again.
+    pub kept_from: Option<u64>,
+    /// What the newest numbers stand for.
+    pub range: Option<RangeDigest>,
+}
+
+/// What the numbers from `first` to a heartbeat's `seq` stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeDigest {
+    /// The lowest number in it.
+    pub first: u64,
+    /// See [`RangeDigest::of`].
+    pub sha256: Digest,
+}
+
+impl RangeDigest {
+    /// SHA-256 over the digests of the messages, in the order of their numbers, of which `first` is the lowest.
+    pub fn of(first: u64, messages: impl IntoIterator<Item = Digest>) -> Self {
+        let bytes: Vec<u8> = messages.into_iter().flat_map(|digest| *digest.as_bytes()).collect();
+        Self { first, sha256: Digest::of(&bytes) }
+    }
 }
 
 /// An estimate of how far the agent's clock is off.
@@ -83,6 +104,18 @@ impl TryFrom<wire::Heartbeat> for Heartbeat {
             (_, 0) => return Err(FieldError::missing("heartbeat.clock_bound_ms")),
             (offset_ms, bound_ms) => Some(ClockOffset { offset_ms, bound_ms }),
         };
+        let range = match (w.range_first, w.range_sha256.is_empty()) {
+            (0, true) => None,
+            (first, false) if (1..=w.seq).contains(&first) => {
+                Some(RangeDigest { first, sha256: field::digest("heartbeat.range_sha256", &w.range_sha256)? })
+            }
+            _ => {
+                return Err(FieldError {
+                    field: "heartbeat.range_first",
+                    problem: FieldProblem::Disagrees { other: "heartbeat.seq" },
+                });
+            }
+        };
         Ok(Self {
             provenance: Provenance::checked(w.provenance)?,
             ori: field::parse_id("heartbeat.ori", &w.ori)?,
@@ -95,6 +128,8 @@ impl TryFrom<wire::Heartbeat> for Heartbeat {
             seq: w.seq,
             at: time::required("heartbeat.at", w.at)?,
             traffic: TrafficClass::checked(w.traffic)?,
+            kept_from: (w.kept_from > 0).then_some(w.kept_from),
+            range,
         })
     }
 }
@@ -114,6 +149,9 @@ impl From<Heartbeat> for wire::Heartbeat {
             seq: h.seq,
             at: Some(h.at.into()),
             traffic: Some(h.traffic.into()),
+            kept_from: h.kept_from.unwrap_or_default(),
+            range_first: h.range.map(|range| range.first).unwrap_or_default(),
+            range_sha256: h.range.map(|range| range.sha256.to_vec()).unwrap_or_default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use prost::Message;
 use sallyport_proto::{
-    answer::{Answer, Body, RelayedReceipt},
+    answer::{Answer, Body, RelayedReceipt, ResendRequest},
     catchup::CatchupItem,
     disclosure::{Charge, Part},
     event::{UnverifiedEvent, seal_event},
@@ -193,6 +193,7 @@ fn jails() -> Vec<Case> {
         checked::<wire::WayBack, _>("WayBack", "full", jail::way_back_full()),
         checked::<wire::WayBack, _>("WayBack", "minimal", WayBack::default()),
         checked::<wire::Heartbeat, _>("Heartbeat", "full", jail::heartbeat_full()),
+        checked::<wire::Heartbeat, _>("Heartbeat", "ranged", jail::heartbeat_ranged()),
         checked::<wire::Heartbeat, _>("Heartbeat", "minimal", jail::heartbeat_minimal()),
     ]
 }
@@ -225,6 +226,9 @@ fn relays() -> Vec<Case> {
         answer("refusal", Body::Refusal(relay::refusal_full())),
         answer("progress", Body::Progress(vec![relay::relayed_receipt_full()])),
         answer("request", Body::Request(relay::relayed_request())),
+        answer("resend", Body::Resend(relay::resend_request())),
+        checked::<wire::ResendRequest, ResendRequest>("ResendRequest", "full", relay::resend_request()),
+        checked::<wire::ResendRequest, ResendRequest>("ResendRequest", "minimal", relay::resend_minimal()),
         plain("Acceptance", "full", wire::Acceptance { events: vec![accepted(), accepted()] }),
         plain("Acceptance", "minimal", wire::Acceptance::default()),
         checked::<wire::AcceptedEvent, _>("AcceptedEvent", "full", relay::accepted_full()),

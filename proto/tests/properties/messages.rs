@@ -3,14 +3,15 @@
 
 use jiff::SignedDuration;
 use sallyport_proto::{
-    answer::{AcceptedEvent, Answer, Body, Refusal, RelayedReceipt, RelayedRequest},
+    answer::{AcceptedEvent, Answer, Body, Refusal, RelayedReceipt, RelayedRequest, ResendRequest},
     catchup::{CatchupItem, CatchupRequest, CatchupResponse},
     disclosure::{Charge, Disclosure, Part},
     event::ReleaseHead,
     ids::{EventId, Ori, SubscriberId},
     notice::{Deadlines, Notice},
     operations::{
-        Availability, ClockOffset, Control, DueLevel, Heartbeat, Parked, ReceiptDue, SubscriberHead,
+        Availability, ClockOffset, Control, DueLevel, Heartbeat, Parked, RangeDigest, ReceiptDue,
+        SubscriberHead,
     },
     outcome::{AboutNotice, Outcome, WayBack},
     receipt::{EndpointRefusal, Receipt, ReceiptFor, Response, Statement},
@@ -182,7 +183,7 @@ pub fn routed(d: &mut Draw) -> Routed {
 }
 
 pub fn answer(d: &mut Draw) -> Answer {
-    let body = match d.below(4) {
+    let body = match d.below(5) {
         0 => Body::Acceptance(d.some(0, 3, |d| AcceptedEvent {
             event_id: d.uuid(),
             digest: d.digest(),
@@ -205,6 +206,11 @@ pub fn answer(d: &mut Draw) -> Answer {
             stored: d.moment(),
             receipts_sequence: d.number(),
         })),
+        3 => {
+            let first = 1 + d.below(1_000) as u64;
+            let seqs = (0..=d.below(5) as u64).map(|n| first + 2 * n).collect();
+            Body::Resend(ResendRequest { epoch: d.text(), seqs })
+        }
         _ => Body::Request(RelayedRequest { request: d.bytes(), stored: d.moment() }),
     };
     Answer { provenance: d.provenance(), ori: d.ori(), at: d.moment(), relay_node: d.token(), body }
@@ -416,6 +422,8 @@ pub fn control(d: &mut Draw) -> Control {
 pub fn heartbeat(d: &mut Draw) -> Heartbeat {
     let outbox_depth = d.number() % 3;
     let oldest = d.moment();
+    let seq = d.number();
+    let first = seq.min(1 + d.below(1_000) as u64);
     Heartbeat {
         provenance: d.provenance(),
         ori: d.ori(),
@@ -428,9 +436,11 @@ pub fn heartbeat(d: &mut Draw) -> Heartbeat {
             bound_ms: d.number().max(1),
         }),
         epoch: d.text(),
-        seq: d.number(),
+        seq,
         at: d.moment(),
         traffic: d.traffic(),
+        kept_from: d.maybe(|d| d.number().max(1)),
+        range: (seq > 0 && d.coin()).then(|| RangeDigest { first, sha256: d.digest() }),
     }
 }
 

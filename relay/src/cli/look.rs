@@ -1,8 +1,8 @@
-//! The commands that only look: `lag`, `trace`, `verify`.
+//! The commands that only look: `lag`, `trace`, `audit`, `verify`.
 
 use std::{path::Path, sync::Arc};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use sallyport_link::{
     clock,
     config::signature_path,
@@ -15,8 +15,10 @@ use sallyport_proto::{
     subject,
 };
 use sallyport_relay::{
+    audit::{self, Scan},
     config::Config,
     lag::Lag,
+    sweep::SweepError,
     trace::{self, Trace, bundle},
 };
 
@@ -50,14 +52,7 @@ pub(super) async fn trace(
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
-    let login = Login {
-        url: &config.nats_url,
-        name: format!("sallyport-relay-{}-trace", config.node),
-        seed: &config.connect_seed,
-        inbox_prefix: subject::inbox_of_relay(&config.node),
-        js_api: None,
-    };
-    let (client, js) = match connect::connect(login, Arc::new(LinkCounters::default())).await {
+    let (client, js) = match log_in(&config, "trace").await {
         Ok(connected) => connected,
         Err(error) => return shout(exit::UNAVAILABLE, &error),
     };
@@ -73,6 +68,76 @@ pub(super) async fn trace(
     match bundle {
         None => verified,
         Some(out) => write_bundle(&trace, &config, out).unwrap_or(verified),
+    }
+}
+
+/// As this node's user, for one command.
+pub(super) async fn log_in(
+    config: &Config,
+    command: &str,
+) -> Result<(async_nats::Client, async_nats::jetstream::Context), async_nats::ConnectError> {
+    let login = Login {
+        url: &config.nats_url,
+        name: format!("sallyport-relay-{}-{command}", config.node),
+        seed: &config.connect_seed,
+        inbox_prefix: subject::inbox_of_relay(&config.node),
+        js_api: None,
+    };
+    connect::connect(login, Arc::new(LinkCounters::default())).await
+}
+
+/// From when on a command looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Since {
+    /// A time.
+    Time(Timestamp),
+    /// So long ago.
+    Ago(SignedDuration),
+}
+
+/// Reads `--since`.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(Since::Time(time));
+    }
+    let span: Span = text.parse().map_err(|_| "neither a time nor a span like 90m, 24h, 7d".to_owned())?;
+    // Weeks and days of 24 hours: nobody audits by the calendar.
+    let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|error| error.to_string())?;
+    if ago.is_negative() {
+        return Err("lies in the future".into());
+    }
+    Ok(Since::Ago(ago))
+}
+
+/// Reads the streams and compares them.
+pub(super) async fn audit(file: &Path, since: Option<Since>, grace_s: i64, json: bool) -> u8 {
+    let config = match Config::read(file) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems),
+    };
+    let since = since.map(|since| match since {
+        Since::Time(time) => time,
+        Since::Ago(ago) => clock::now().saturating_sub(ago).unwrap_or(Timestamp::MIN),
+    });
+    let (client, js) = match log_in(&config, "audit").await {
+        Ok(connected) => connected,
+        Err(error) => return shout(exit::UNAVAILABLE, &error),
+    };
+    let scan = Scan {
+        instance: config.instance.clone(),
+        node: config.node.clone(),
+        since,
+        grace: SignedDuration::from_secs(grace_s.max(0)),
+    };
+    let audited = audit::run(&js, &config.store_dir, &config.registry, scan).await;
+    connect::close(&client).await;
+    match audited {
+        Ok(audit) => {
+            print(&audit, json);
+            if audit.clean { exit::OK } else { exit::FAILED }
+        }
+        Err(error @ audit::Error::Sweep(SweepError::Busy { .. })) => shout(exit::BUSY, &error),
+        Err(error) => shout(exit::UNAVAILABLE, &error),
     }
 }
 

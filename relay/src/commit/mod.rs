@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use self::resolve::Committer;
 use crate::{
+    in_hand::Hold,
     intake::{Batch, Content, Pulled, Refused},
-    metrics::InFlight,
     node::Node,
 };
 
@@ -43,15 +43,15 @@ pub(crate) struct Decided {
 pub(crate) struct DecidedBatch {
     /// In stream order.
     pub(crate) decided: Vec<Decided>,
-    /// Counted as in flight until the batch is done.
-    pub(crate) in_flight: Vec<InFlight>,
+    /// Held, and counted as in flight, until the batch is done.
+    pub(crate) holds: Vec<Hold>,
 }
 
 /// A batch of the intake with what could be written ahead.
 pub(crate) struct Prepared {
     pulled: Vec<Pulled>,
     ahead: Ahead,
-    in_flight: InFlight,
+    hold: Hold,
 }
 
 /// Batches that wait for the committer: while one commits, one more is written. More would only age.
@@ -66,10 +66,10 @@ pub(crate) async fn write_ahead(
     mut intake: mpsc::Receiver<Batch>,
     commit: mpsc::Sender<Prepared>,
 ) -> Result<(), Infallible> {
-    while let Some(Batch { pulled, in_flight }) = intake.recv().await {
+    while let Some(Batch { pulled, hold }) = intake.recv().await {
         let arrivals = pulled.iter().filter_map(Pulled::arrival);
         let ahead = Ahead::of(arrivals, &node.author(), &node.routing.load(), clock::now());
-        if commit.send(Prepared { pulled, ahead, in_flight }).await.is_err() {
+        if commit.send(Prepared { pulled, ahead, hold }).await.is_err() {
             break;
         }
     }
@@ -86,19 +86,19 @@ pub(crate) async fn run(
     // Not ended by the token: what was pulled is still committed and answered, the intake closes the channel.
     while let Some(first) = prepared.recv().await {
         let (mut pulled, mut ahead) = (first.pulled, first.ahead);
-        let mut in_flight = vec![first.in_flight];
+        let mut holds = vec![first.hold];
         // Commit everything that is waiting in one batch: its fixed cost is paid once.
         while pulled.len() < EVENTS_PER_COMMIT_MAX
             && let Ok(more) = prepared.try_recv()
         {
             pulled.extend(more.pulled);
             ahead.extend(more.ahead);
-            in_flight.push(more.in_flight);
+            holds.push(more.hold);
         }
         fault::point("relay.commit.before");
         let decided = decide(&mut committer, pulled, ahead).await;
         fault::point("relay.commit.after");
-        if answer.send(DecidedBatch { decided, in_flight }).await.is_err() {
+        if answer.send(DecidedBatch { decided, holds }).await.is_err() {
             break;
         }
     }

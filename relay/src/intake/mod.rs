@@ -18,7 +18,7 @@ use sallyport_proto::{
 use sallyport_relay_core::commit::Arrival;
 use tokio::sync::mpsc;
 
-use crate::{metrics::InFlight, node::Node};
+use crate::{in_hand::Hold, node::Node};
 
 /// One message of INGEST on its way through the node. Settled by whoever ends its way.
 pub(crate) struct Pulled {
@@ -76,8 +76,8 @@ pub(crate) struct Refused {
 pub(crate) struct Batch {
     /// The messages, in stream order.
     pub(crate) pulled: Vec<Pulled>,
-    /// Counted as in flight until the batch is done.
-    pub(crate) in_flight: InFlight,
+    /// Held, and counted as in flight, until the batch is done.
+    pub(crate) hold: Hold,
 }
 
 /// Batches that wait to be written ahead: while one is, one more is verified. More would only age.
@@ -95,8 +95,9 @@ pub(crate) async fn run(node: Arc<Node>, commit: mpsc::Sender<Batch>) -> Result<
         if again > 0 {
             node.metrics.redelivered(subject::INGEST, again);
         }
-        let in_flight = node.metrics.in_flight(i64::try_from(pulled.len()).unwrap_or(0));
-        if commit.send(Batch { pulled, in_flight }).await.is_err() {
+        let counted = node.metrics.in_flight(i64::try_from(pulled.len()).unwrap_or(0));
+        let hold = node.in_hand.hold(pulled.iter().map(|p: &Pulled| &p.message), Some(counted));
+        if commit.send(Batch { pulled, hold }).await.is_err() {
             // The committer ended first: shutdown. What is in hand comes again after ack_wait.
             break;
         }

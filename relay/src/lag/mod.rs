@@ -20,6 +20,8 @@ use serde::Serialize;
 
 pub use figures::{Latency, Lead};
 
+use crate::mend::Pulse;
+
 /// What a look at the read model says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lag {
@@ -43,6 +45,8 @@ pub struct Lag {
     pub parked: Vec<Parked>,
     /// Receipts that did not go on to a jail within a minute: not believed, or the way back stands still.
     pub not_passed_on: Vec<NotPassedOn>,
+    /// How each facility is, by its heartbeats, and what it numbered that is not held.
+    pub facilities: Vec<Pulse>,
     /// Messages of jails without an answer yet.
     pub unanswered: Unanswered,
     /// Records that the fold could not read and passed over.

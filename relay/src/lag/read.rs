@@ -64,6 +64,7 @@ impl Lag {
             refused: refused(loaded, since)?,
             parked: parked(loaded, since)?,
             not_passed_on: not_passed_on(loaded, since, now)?,
+            facilities: crate::mend::pulses(loaded, now)?,
             unanswered: Unanswered {
                 messages,
                 oldest_age_s: oldest.map(|at| now.duration_since(at).as_secs()),

@@ -28,6 +28,20 @@ impl fmt::Display for Lag {
                 .iter()
                 .map(|n| line("receipts not passed on", &n.subscriber, "-", n.receipts))
                 .collect(),
+            self.facilities
+                .iter()
+                .filter(|pulse| pulse.silent)
+                .map(|p| {
+                    line("SILENT, seconds without a heartbeat", "-", &p.ori, p.heartbeat_age_s.unsigned_abs())
+                })
+                .collect(),
+            self.facilities
+                .iter()
+                .flat_map(|pulse| pulse.missing.iter().map(move |gap| (pulse, gap)))
+                .map(|(p, gap)| {
+                    line("MISSING, numbered and not held", format!("seq {gap}"), &p.ori, gap.count())
+                })
+                .collect(),
             self.unreadable
                 .iter()
                 .map(|u| line("not readable, passed over", u.stream.name(), "-", u.records))

@@ -2,7 +2,7 @@
 //! the jails, one per subscriber. Separate accounts with service imports are what stops reply-subject injection
 //! (docs/nats.md 9); permissions alone do not.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use sallyport_proto::{
     ids::SubscriberId,
@@ -24,20 +24,60 @@ const NO_SERVICE: &str = "hub.v1.none";
 /// What the server looks for when it decides about an account's own JetStream API.
 const ACCOUNT_INFO_API: &str = "$JS.API.INFO";
 
+/// Who may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doors {
+    /// Everybody whom the registry names.
+    Open,
+    /// The operator's two users alone, and the provisioning one may publish what an archive holds: while an empty cluster
+    /// is filled, a jail's new message must not take the place of an old one, and no relay may route before DELIVER is
+    /// there.
+    Restoring,
+}
+
 /// The whole configuration file. Deterministic: the same registry gives the same bytes.
-pub fn render(registry: &Registry, provision: &Provision) -> String {
+pub fn render(registry: &Registry, provision: &Provision, doors: Doors) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_all(&mut out, registry, provision);
+    let _ = match doors {
+        Doors::Open => write_all(&mut out, registry, provision, doors),
+        Doors::Restoring => {
+            let nobody = Registry {
+                relays: Vec::new(),
+                facilities: BTreeMap::new(),
+                subscribers: BTreeMap::new(),
+                agreements: BTreeMap::new(),
+                ..registry.clone()
+            };
+            write_all(&mut out, &nobody, provision, doors)
+        }
+    };
     out
 }
 
-fn write_all(out: &mut String, registry: &Registry, provision: &Provision) -> std::fmt::Result {
+/// What an archive holds.
+const ARCHIVED_SUBJECTS: [&str; 6] = [
+    "ingest.v1.release.>",
+    "hub.v1.deliver.>",
+    "hub.v1.routed.>",
+    "hub.v1.receipt.>",
+    "hub.v1.answer.>",
+    "hub.v1.control.>",
+];
+
+fn write_all(out: &mut String, registry: &Registry, provision: &Provision, doors: Doors) -> std::fmt::Result {
     writeln!(
         out,
         "# Rendered by `sallyport-relay provision` from the registry of {}, version {}.",
         registry.instance, registry.version
     )?;
+    if doors == Doors::Restoring {
+        writeln!(out, "# FOR `sallyport-relay restore` ONLY: no jail, no agency and no relay can log in.")?;
+        writeln!(
+            out,
+            "# Afterwards: `sallyport-relay provision --server-config-only`, and reload the server."
+        )?;
+    }
     writeln!(out, "# Do not edit: the next run would replace it. Change the registry and provision again.")?;
     writeln!(out, "listen: {:?}", provision.server_listen)?;
     writeln!(out, "jetstream {{")?;
@@ -49,7 +89,7 @@ fn write_all(out: &mut String, registry: &Registry, provision: &Provision) -> st
     writeln!(out, "system_account: SYS")?;
     writeln!(out, "accounts {{")?;
     system(out, registry)?;
-    hub(out, registry)?;
+    hub(out, registry, doors)?;
     edge(out, registry)?;
     for subscriber in registry.subscribers.values() {
         agency(out, subscriber)?;
@@ -100,7 +140,7 @@ fn system(out: &mut String, registry: &Registry) -> std::fmt::Result {
     writeln!(out, "    ]\n  }}")
 }
 
-fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
+fn hub(out: &mut String, registry: &Registry, doors: Doors) -> std::fmt::Result {
     writeln!(out, "  HUB {{\n    jetstream: enabled\n    users: [")?;
     let provision = [
         strings(&[
@@ -116,6 +156,12 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
             // To find consumers that nobody here made.
             "$JS.API.CONSUMER.NAMES.*",
         ]),
+        match doors {
+            Doors::Open => Vec::new(),
+            Doors::Restoring => {
+                [strings(&ARCHIVED_SUBJECTS), strings(&["$JS.API.STREAM.MSG.GET.*"])].concat()
+            }
+        },
     ]
     .concat();
     user(
@@ -129,7 +175,11 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
         user(
             out,
             relay.connect_key.as_str(),
-            &relay_publish(&subject::track_consumer(&relay.node)),
+            &relay_publish(&[
+                subject::track_consumer(&relay.node),
+                subject::audit_consumer(&relay.node),
+                subject::archive_consumer(&relay.node),
+            ]),
             &[format!("{}.>", subject::inbox_of_relay(&relay.node)), subject::HUB_CATCHUP.to_owned()],
             true,
         )?;
@@ -153,8 +203,8 @@ fn hub(out: &mut String, registry: &Registry) -> std::fmt::Result {
     writeln!(out, "    ]\n  }}")
 }
 
-/// What a relay node may publish; its own reader per stream is named exactly (invariant 10).
-fn relay_publish(track: &str) -> Vec<String> {
+/// What a relay node may publish; its own readers per stream are named exactly (invariant 10).
+fn relay_publish(readers: &[String]) -> Vec<String> {
     let mut allow = strings(&[
         "hub.v1.deliver.>",
         "hub.v1.routed.>",
@@ -169,8 +219,10 @@ fn relay_publish(track: &str) -> Vec<String> {
         "$JS.API.STREAM.INFO.*",
         "$JS.API.STREAM.MSG.GET.*",
     ]);
-    for call in ["CREATE", "DELETE", "INFO", "MSG.NEXT"] {
-        allow.push(format!("$JS.API.CONSUMER.{call}.*.{track}"));
+    for reader in readers {
+        for call in ["CREATE", "DELETE", "INFO", "MSG.NEXT"] {
+            allow.push(format!("$JS.API.CONSUMER.{call}.*.{reader}"));
+        }
     }
     // The board and `lag` read how far each subscriber's durable is.
     allow.push(format!("$JS.API.CONSUMER.INFO.{}.*", subject::DELIVER));

@@ -12,9 +12,8 @@ use sallyport_proto::{registry::Registry, subject};
 use serde_json::Value;
 
 use super::{Error, Report, drift};
+use crate::in_hand;
 
-/// Redelivery after a node died: what it had begun is taken over this soon.
-const RELAY_ACK_WAIT: Duration = Duration::from_secs(15);
 /// The first is the ack_wait, and lies under the RECEIVED deadline of 30 s.
 const DELIVER_BACKOFF_S: [u64; 6] = [10, 30, 60, 120, 300, 600];
 /// What one node may have in work; permits in the programs equal it.
@@ -42,7 +41,7 @@ pub(super) fn wanted(registry: &Registry, replicas: usize) -> Vec<Durable> {
     let relay = |stream| Durable {
         stream,
         config: Config {
-            ack_wait: RELAY_ACK_WAIT,
+            ack_wait: in_hand::ACK_WAIT,
             max_ack_pending: RELAY_MAX_ACK_PENDING,
             ..base(subject::RELAY_DURABLE)
         },

@@ -19,6 +19,7 @@ use sallyport_proto::registry::Registry;
 use serde::Serialize;
 
 use crate::config::Config;
+pub use accounts::Doors;
 
 /// What was found and done, one line each.
 #[derive(Debug, Default, Serialize)]
@@ -90,9 +91,9 @@ pub enum Error {
 }
 
 /// Renders the static server's configuration into its file. Tells whether it changed, so that the server is reloaded.
-pub fn render_server_config(config: &Config, report: &mut Report) -> Result<(), Error> {
+pub fn render_server_config(config: &Config, doors: Doors, report: &mut Report) -> Result<(), Error> {
     let Some(file) = &config.provision.server_config else { return Ok(()) };
-    let text = accounts::render(&config.registry, &config.provision);
+    let text = accounts::render(&config.registry, &config.provision, doors);
     let name = file.display().to_string();
     let write = |path: &Path, text: &str| {
         // Public keys only; the server may run as another user.
@@ -119,6 +120,14 @@ pub fn render_server_config(config: &Config, report: &mut Report) -> Result<(), 
 
 /// Streams and durables on a running server, after checking that it is safe.
 pub async fn reconcile(config: &Config, report: &mut Report) -> Result<(), Error> {
+    let (client, js) = log_in(config).await?;
+    let outcome = apply(&js, &config.registry, config, report).await;
+    connect::close(&client).await;
+    outcome
+}
+
+/// As the provisioning user, on a server that is safe.
+pub(crate) async fn log_in(config: &Config) -> Result<(async_nats::Client, jetstream::Context), Error> {
     let mut problems = ConfigProblems::default();
     let seed = match &config.provision_seed_file {
         Some(path) => config::connect_seed(&mut problems, &config.file, "nats.provision_seed_file", path),
@@ -140,12 +149,27 @@ pub async fn reconcile(config: &Config, report: &mut Report) -> Result<(), Error
         inbox_prefix: accounts::PROVISION_INBOX.into(),
         js_api: None,
     };
-    let (client, js) = connect::connect(login, Arc::new(LinkCounters::default()))
+    connect::connect(login, Arc::new(LinkCounters::default()))
         .await
-        .map_err(|source| Error::Connect { url: config.nats_url.clone(), source })?;
-    let outcome = apply(&js, &config.registry, config, report).await;
-    connect::close(&client).await;
-    outcome
+        .map_err(|source| Error::Connect { url: config.nats_url.clone(), source })
+}
+
+/// Makes one stream as `reconcile` would, its first message to have the sequence `first`: what refers to sequences in a
+/// restored stream stays right.
+pub(crate) async fn make_stream(
+    js: &jetstream::Context,
+    config: &Config,
+    name: &str,
+    first: u64,
+) -> Result<(), Error> {
+    let mut report = Report::default();
+    for mut stream in streams::wanted(&config.registry, &config.provision, &mut report) {
+        if stream.name == name {
+            stream.first_sequence = Some(first);
+            streams::reconcile(js, stream, &mut report).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn apply(

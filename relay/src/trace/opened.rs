@@ -47,6 +47,8 @@ pub(super) fn open(original: &Original, ori: &Ori, registry: &Registry) -> (Open
         Stream::Parked => by_relay(original, registry, PayloadType::Parked, |bytes| {
             wire::Parked::decode(bytes).ok().map(|parked| Opened::Parked(Box::new(parked)))
         }),
+        // Nothing of an event's trace stands there.
+        Stream::Heartbeats => (Opened::Garbage, (ori.to_string(), Err("a heartbeat".into()))),
         Stream::Control => by_relay(original, registry, PayloadType::Control, |bytes| {
             wire::Control::decode(bytes).ok().map(|control| Opened::Control(Box::new(control)))
         }),
@@ -73,6 +75,7 @@ fn what(opened: &Opened) -> String {
             subject::AnswerKind::Refused => "refusal".into(),
             subject::AnswerKind::Progress => "progress".into(),
             subject::AnswerKind::Request => "request".into(),
+            subject::AnswerKind::Resend => "request to send again".into(),
         },
         Opened::Parked(parked) => format!("parked: {}", parked.reason),
         Opened::Control(_) => "decision of the relay".into(),

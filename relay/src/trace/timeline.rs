@@ -153,6 +153,7 @@ impl Lines {
             Body::Refusal(refusal) => format!("refused ({}): the answer to the jail is stored", refusal.code),
             Body::Progress(_) => "the receipt went on to the jail".to_owned(),
             Body::Request(_) => "a request went on to the jail".to_owned(),
+            Body::Resend(_) => "the jail was asked to send again".to_owned(),
         };
         self.broker("", stored, what);
     }

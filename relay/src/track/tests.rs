@@ -21,13 +21,14 @@ use crate::track::store::Loaded;
 /// Generous: a busy machine must not fail a test.
 const SOON: Duration = Duration::from_secs(60);
 
-const SUBJECTS: [(Stream, &[&str]); 6] = [
+const SUBJECTS: [(Stream, &[&str]); 7] = [
     (Stream::Ingest, &["ingest.v1.release.*.*"]),
     (Stream::Deliver, &["hub.v1.deliver.>", "hub.v1.routed.>"]),
     (Stream::Receipts, &["hub.v1.receipt.>"]),
     (Stream::Answers, &["hub.v1.answer.>"]),
     (Stream::Control, &["hub.v1.control.>"]),
     (Stream::Parked, &["hub.v1.parked.>"]),
+    (Stream::Heartbeats, &["ingest.v1.heartbeat.*.*"]),
 ];
 
 fn start() -> Server {

@@ -43,6 +43,8 @@ pub(crate) struct Custody {
     pub(crate) rows: Vec<Row>,
     /// A row of it is bad: the custody is kept aside whole.
     pub(crate) refused: bool,
+    /// A bad row of it carries a mark of the floor.
+    pub(crate) floor: bool,
 }
 
 /// Why a row is bad.
@@ -144,11 +146,14 @@ impl Read {
         });
         self.repeated_hours += cells.repeated_hours;
         if let Some(number) = &number {
-            let fresh = || Custody { line, rows: Vec::new(), refused: false };
+            let fresh = || Custody { line, rows: Vec::new(), refused: false, floor: false };
             let custody = self.custodies.entry(number.clone()).or_insert_with(fresh);
             match &outcome {
                 Ok(row) => custody.rows.push(row.clone()),
-                Err(_) => custody.refused = true,
+                Err(_) => {
+                    custody.refused = true;
+                    custody.floor |= Cells { record, columns, mapping, repeated_hours: 0 }.is_marked();
+                }
             }
         }
         if let Err((column, why)) = outcome {
@@ -258,6 +263,16 @@ impl Cells<'_> {
             row.fields.insert(field.name.clone(), self.text(&field.column)?);
         }
         Ok(row)
+    }
+
+    /// Whether a row that cannot be read whole carries a mark of the floor all the same.
+    fn is_marked(&self) -> bool {
+        self.record.len() == self.columns.count
+            && self
+                .mapping
+                .floors
+                .iter()
+                .any(|floor| self.text(&floor.column).is_ok_and(|text| floor.values.contains(&text)))
     }
 
     fn text(&self, column: &str) -> Result<String, Fault> {

@@ -55,6 +55,8 @@ pub(crate) struct Life {
     pub(crate) look: Look,
     /// The newest moment that a record of it spoke of: an older one changes nothing.
     newest: Option<Timestamp>,
+    /// A record of it, good or bad, carried a mark of the floor: that stays.
+    floored: bool,
     /// Revisions that left, of whatever kind.
     pub(crate) revision: u32,
     /// The reason it states last.
@@ -81,6 +83,7 @@ impl Life {
             place,
             look: Look::Read,
             newest: None,
+            floored: false,
             revision: 0,
             reason: None,
             disagrees: false,
@@ -107,7 +110,8 @@ impl Life {
             return;
         }
         self.place = place;
-        if custody.refused {
+        self.floored |= custody.floor || custody.rows.iter().any(|row| row.floor);
+        if custody.refused && !self.floored {
             self.look = Look::Refused;
             return;
         }
@@ -117,7 +121,7 @@ impl Life {
         self.disagrees = reading::reasons_of_rows(custody, &rules.mapping).len() > 1;
         self.unmapped = reading::unmapped_texts(custody, &rules.mapping);
         // Under the floor not even a CLOSED leaves: it would say that the custody has come under it.
-        if custody.rows.iter().any(|row| row.floor) {
+        if self.floored {
             self.look = Look::Floor;
             return;
         }

@@ -97,7 +97,7 @@ pub fn csv(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// The shipped mapping, reading UTC.
-pub(crate) fn mapping(dir: &Path) -> Result<PathBuf> {
+pub fn mapping(dir: &Path) -> Result<PathBuf> {
     let shipped =
         std::fs::read_to_string(example("county-mapping.toml")).context("read the shipped mapping")?;
     let zone = shipped.lines().find(|line| line.starts_with("time_zone")).context("it names a zone")?;
@@ -170,10 +170,9 @@ impl Day {
         ingest(world, &self.ori, &file, as_of)
     }
 
-    /// What the audit says of everything exported so far and everything handed over so far.
-    pub fn audit(&self, world: &World) -> Result<Report> {
-        let instance = &world.instance;
-        let facility = FacilityInput {
+    /// This jail and everything it exported so far, as the audit reads it.
+    pub fn facility(&self, instance: &Instance) -> Result<FacilityInput> {
+        Ok(FacilityInput {
             ori: self.ori.clone(),
             jurisdiction: JURISDICTION.into(),
             secret_hex: instance.keys().secret(&self.ori)?,
@@ -181,7 +180,13 @@ impl Day {
             mapping: instance.dir.join(format!("mapping-{}.toml", self.ori)),
             exports: self.exports.clone(),
             backfill: false,
-        };
+        })
+    }
+
+    /// What the audit says of everything exported so far and everything handed over so far.
+    pub fn audit(&self, world: &World) -> Result<Report> {
+        let instance = &world.instance;
+        let facility = self.facility(instance)?;
         let logs: BTreeMap<_, _> =
             instance.subscribers.iter().map(|s| (s.id.clone(), instance.hand_over_log(&s.id))).collect();
         audit(&Inputs {

@@ -24,13 +24,20 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn open(url: &str, registry: Registry) -> Result<Self> {
+    /// Logs in as the observing user that [`crate::world::with_user`] put into the server's configuration.
+    pub async fn open(url: &str, registry: Registry) -> Result<Self> {
         Ok(Self { login: Login::with_password(url, OBSERVER, OBSERVER).await?, registry })
     }
 
     /// A stream.
     pub async fn stream(&self, name: &str) -> Result<jetstream::stream::Stream> {
         self.login.js.get_stream(name).await.with_context(|| format!("stream {name}"))
+    }
+
+    /// A stream is gone with everything on it.
+    pub async fn delete_stream(&self, name: &str) -> Result<()> {
+        self.login.js.delete_stream(name).await.with_context(|| format!("delete {name}"))?;
+        Ok(())
     }
 
     /// How many messages a stream holds.

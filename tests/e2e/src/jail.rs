@@ -233,6 +233,7 @@ impl FakeJail {
                 Body::Refusal(refusal) => format!("refusal {}: {}", refusal.code, refusal.text),
                 Body::Progress(receipts) => format!("progress of {}", receipts.len()),
                 Body::Request(_) => "request".into(),
+                Body::Resend(_) => "resend".into(),
             })
             .collect()
     }

@@ -68,7 +68,7 @@ impl Login {
                     }
                 }
             })
-            .connect(url)
+            .connect(url.split(',').collect::<Vec<_>>())
             .await
             .with_context(|| format!("log in to {url}"))?;
         let mut js = match js_api {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// For what the programs do at once: long, because the machine may be busy with other tests.
 pub const SOON: Duration = Duration::from_secs(30);
-/// For what comes by a redelivery: the relay's ack_wait (15 s) or a subscriber's first backoff (10 s), twice.
+/// For what comes by a redelivery: the relay's ack_wait (8 s) or a subscriber's first backoff (10 s), twice.
 pub const AFTER_REDELIVERY: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);

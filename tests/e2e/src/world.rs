@@ -25,7 +25,7 @@ pub const ANY_PORT: u16 = 1;
 /// After SIGTERM: the grace period of our programs and some.
 const END_DEADLINE: Duration = Duration::from_secs(20);
 /// Sees and may do everything at the hub: so that a test looks at streams without borrowing a program's login.
-pub(crate) const OBSERVER: &str = "observer";
+pub const OBSERVER: &str = "observer";
 
 /// The relay's name as a program.
 pub const RELAY: &str = "sallyport-relay";
@@ -113,12 +113,21 @@ impl World {
 
     /// Renders the accounts from the registry as it is now, into the configuration the server starts with.
     pub fn render_accounts(&mut self) -> Result<()> {
+        self.render(&["provision", "--server-config-only", "--config"])
+    }
+
+    /// The server loses everything it ever stored, and starts again with a configuration for `restore` alone.
+    pub fn lose_everything(&mut self) -> Result<()> {
+        self.server.kill9()?;
+        let store = self.server.dir().join("store");
+        std::fs::remove_dir_all(&store).with_context(|| format!("remove {}", store.display()))?;
+        self.render(&["provision", "--server-config-only", "--for-restore", "--config"])?;
+        self.server.restart()
+    }
+
+    fn render(&mut self, args: &[&str]) -> Result<()> {
         let config = self.instance.relay_config(self.first_node()?);
-        let ended = self
-            .recipe(RELAY)?
-            .args(["provision", "--server-config-only", "--config"])
-            .arg(&config)
-            .run(PROVISION_DEADLINE)?;
+        let ended = self.recipe(RELAY)?.args(args).arg(&config).run(PROVISION_DEADLINE)?;
         ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");
         let rendered = std::fs::read_to_string(self.instance.server_config()).context("read nats.conf")?;
         let text = (self.amend)(with_user(&rendered, "HUB", OBSERVER)?);
@@ -358,7 +367,7 @@ impl World {
 }
 
 /// Puts port 0 where a configuration has [`ANY_PORT`], and into every relay node's.
-fn open_any_port(instance: &Instance) -> Result<()> {
+pub fn open_any_port(instance: &Instance) -> Result<()> {
     let configs = instance.facilities.iter().map(|f| instance.agent_config(&f.ori));
     for config in configs.chain(instance.subscribers.iter().map(|s| instance.subscriber_config(&s.id))) {
         let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
@@ -382,7 +391,7 @@ pub fn with_user(rendered: &str, account: &str, user: &str) -> Result<String> {
 }
 
 /// Parses the instance's registry.
-pub(crate) fn read_registry(instance: &Instance) -> Result<Registry> {
+pub fn read_registry(instance: &Instance) -> Result<Registry> {
     let file = instance.registry_file();
     let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
     match Registry::parse(&text) {

@@ -17,7 +17,7 @@ const B: &str = "zz0020000";
 const OFFICE: &str = "demo-supervision";
 
 /// Under the relay's ack_wait, with room for a start.
-const BEFORE_REDELIVERY: Duration = Duration::from_secs(12);
+const BEFORE_REDELIVERY: Duration = Duration::from_secs(7);
 
 fn two_nodes(instance: &mut sallyport_ground::Instance) {
     instance.nodes = vec!["a".into(), "b".into()];
@@ -125,7 +125,7 @@ async fn a_node_that_is_asked_to_end_leaves_nothing_undone() {
     jail.acceptance(&events[0]).await.unwrap();
     world.end("relay-a").unwrap();
     world.start_relay("a").unwrap();
-    // What the node had fetched it has answered or given back: nothing waits for an ack_wait of 15 s to pass.
+    // What the node had fetched it has answered or given back: nothing waits for an ack_wait of 8 s to pass.
     for event in &events {
         jail.acceptance_within(event, BEFORE_REDELIVERY).await.unwrap();
     }

@@ -1,5 +1,6 @@
 //! Three nats-servers on loopback as one cluster with JetStream, for streams with three replicas.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,7 +22,7 @@ const WHOLE_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Cluster {
     nodes: Vec<Server>,
     _route_ports: Vec<Port>,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl Cluster {
@@ -29,6 +30,13 @@ impl Cluster {
     /// are given on the command line) and waits until each says that JetStream is whole.
     pub fn start(text: impl Fn(&Ground<'_>) -> String) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("sallyport-cluster-").tempdir().context("make a folder")?;
+        let mut cluster = Self::start_in(dir.path(), &[], text)?;
+        cluster._dir = Some(dir);
+        Ok(cluster)
+    }
+
+    /// As [`Cluster::start`] in a folder that stays, each node in `node-<n>` of it, with further command-line options.
+    pub fn start_in(dir: &Path, further: &[&str], text: impl Fn(&Ground<'_>) -> String) -> Result<Self> {
         let route_ports = (0..NODES).map(|_| ports::claim()).collect::<Result<Vec<_>>>()?;
         let routes: Vec<String> =
             route_ports.iter().map(|port| format!("nats://127.0.0.1:{}", port.number)).collect();
@@ -39,16 +47,24 @@ impl Cluster {
                 ["--server_name", &name, "--cluster_name", NAME, "--cluster", own_route, "--routes"];
             let mut options: Vec<String> = options.map(str::to_owned).to_vec();
             options.push(routes.join(","));
-            let mut node = Server::prepare_in(&dir.path().join(&name), &text)?.with_options(options);
-            node.spawn()?;
-            nodes.push(node);
+            options.extend(further.iter().map(|option| (*option).to_owned()));
+            nodes.push(Server::prepare_in(&dir.join(&name), &text)?.with_options(options));
         }
-        for node in &mut nodes {
+        let mut cluster = Self { nodes, _route_ports: route_ports, _dir: None };
+        cluster.start_all()?;
+        Ok(cluster)
+    }
+
+    /// Starts all nodes, of which none runs, and waits until they are whole: after the death of all of them at once, no
+    /// node becomes healthy alone.
+    pub fn start_all(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.spawn()?;
+        }
+        for node in &mut self.nodes {
             node.wait_until_healthy()?;
         }
-        let cluster = Self { nodes, _route_ports: route_ports, _dir: dir };
-        cluster.wait_until_whole()?;
-        Ok(cluster)
+        self.wait_until_whole()
     }
 
     /// Waits until a leader of JetStream sees every other node up to date: each node may call itself healthy before

@@ -1,8 +1,9 @@
 //! A link that can be cut: a small TCP proxy between a client and a server, both on loopback.
 //!
 //! *Cut* breaks every connection and refuses new ones, as a firewall that resets does; *silent* lets nothing through
-//! and closes nothing, as a pulled cable does; a *delay* holds every byte back for a time, in order. Clients that learn
-//! of other addresses from the server (a cluster's nodes) go round it.
+//! and closes nothing, as a pulled cable does; *half-open* is silent for ever towards every connection of its time, as a
+//! peer that vanished is; a *delay* holds every byte back for a time, in order. Clients that learn of other addresses
+//! from the server (a cluster's nodes) go round it.
 
 mod link;
 mod pipe;
@@ -61,6 +62,12 @@ impl Proxy {
         self.link.set(State::Silent);
     }
 
+    /// Accepts and never answers: what is connected now, and what connects until [`Proxy::restore`], hears nothing ever
+    /// again and is not closed either. Only connections made after that work.
+    pub fn half_open(&self) {
+        self.link.set(State::HalfOpen);
+    }
+
     /// Lets everything through again.
     pub fn restore(&self) {
         self.link.set(State::Up);
@@ -90,7 +97,7 @@ fn accept(listener: &TcpListener, upstream: SocketAddr, link: &Arc<Link>) {
         match link.state() {
             State::Closed => return,
             State::Cut => continue,
-            State::Up | State::Silent => {}
+            State::Up | State::Silent | State::HalfOpen => {}
         }
         if let Ok(client) = client {
             // A server that is not there: the client sees its connection closed, as it would without us.
@@ -104,10 +111,10 @@ fn join(client: TcpStream, upstream: SocketAddr, link: &Arc<Link>) -> io::Result
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     // Registered before any byte flows; a cut in between closes it all the same.
-    if !link.register([client.try_clone()?, server.try_clone()?]) {
+    let Some(age) = link.register([client.try_clone()?, server.try_clone()?]) else {
         let _ = server.shutdown(Shutdown::Both);
         return client.shutdown(Shutdown::Both);
-    }
-    pipe::start(client.try_clone()?, server.try_clone()?, link)?;
-    pipe::start(server, client, link)
+    };
+    pipe::start(client.try_clone()?, server.try_clone()?, link, age)?;
+    pipe::start(server, client, link, age)
 }

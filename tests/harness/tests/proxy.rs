@@ -78,6 +78,27 @@ fn silence_closes_nothing_and_loses_nothing() {
 }
 
 #[test]
+fn a_half_open_link_never_answers_whoever_connected_in_its_time() {
+    let proxy = Proxy::to(echo()).unwrap();
+    let mut before = through(&proxy);
+    assert!(says_back(&mut before, b"before").unwrap());
+    proxy.half_open();
+    let mut during = through(&proxy);
+    let accepted = || Ok((proxy.connections() == 2).then_some(()));
+    sallyport_harness::wait::until("the proxy accepts", SOON, accepted).unwrap();
+    for stream in [&mut before, &mut during] {
+        stream.write_all(b"anybody?").unwrap();
+    }
+    proxy.restore();
+    assert!(says_back(&mut through(&proxy), b"after").unwrap());
+    for stream in [&mut before, &mut during] {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let heard = stream.read(&mut [0; 1]).unwrap_err();
+        assert!(matches!(heard.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{heard}");
+    }
+}
+
+#[test]
 fn a_delay_holds_every_byte_back_both_ways() {
     let proxy = Proxy::to(echo()).unwrap();
     let mut stream = through(&proxy);

@@ -61,7 +61,8 @@ impl Board {
         if self.drawn > 0 {
             let _ = write!(out, "\x1b[{}A", self.drawn);
         }
-        let most = counts.iter().copied().max().unwrap_or(0).max(1);
+        // A share of all that is due, once that is known; before, of what came so far.
+        let most = due.max(counts.iter().sum()).max(1);
         for ((id, _), count) in self.logs.iter().zip(counts) {
             let filled = (count * BAR as u64 / most) as usize;
             let _ = writeln!(out, "\x1b[2K  {id:<20} {count:>6}  {}", "#".repeat(filled));
@@ -96,6 +97,6 @@ fn waiting(stage: &Stage) -> u64 {
             .unwrap_or(NOT_KNOWN_YET)
     });
     let at_relay =
-        stage.lag().ok().and_then(|lag| lag["overall"]["pending"].as_u64()).unwrap_or(NOT_KNOWN_YET);
+        stage.lag_now().ok().and_then(|lag| lag["overall"]["pending"].as_u64()).unwrap_or(NOT_KNOWN_YET);
     outboxes.sum::<u64>() + at_relay
 }

@@ -43,6 +43,7 @@ pub(super) fn play(stage: &mut Stage, speed: f64, board: &mut Board) -> anyhow::
         while let Ok(wait) = Duration::try_from(as_of.duration_since(Timestamp::now()))
             && !wait.is_zero()
         {
+            super::go_on()?;
             board.look(stage, 0)?;
             pause(wait.min(LOOK_EVERY));
         }

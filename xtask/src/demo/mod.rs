@@ -15,6 +15,7 @@ mod verdict;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -28,10 +29,17 @@ use crate::build;
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks at the hand-over logs.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Nothing waits and nothing moves for this long, longer than the first redelivery of a notice (10 s): what is missing
+/// then is lost.
+const QUIET_FOR: Duration = Duration::from_secs(15);
+/// What the programs know of deliberate defects.
+const MUTANTS: [&str; 3] = ["hand-over-twice", "skip-100th-custody", "send-to-not-allowed"];
 /// The default speed shows the day in a minute and a half.
 const DEFAULT_SPEED: f64 = 960.0;
 /// Exit code of a stalled run; the programs use the same.
 const EXIT_STALLED: u8 = 3;
+/// Exit code after Ctrl-C, as a shell gives it.
+const EXIT_INTERRUPTED: u8 = 130;
 /// Exit code of a command line or configuration that cannot be (EX_USAGE).
 const EXIT_CONFIG: u8 = 64;
 
@@ -56,8 +64,8 @@ pub(crate) struct Options {
     /// Keep everything in this folder (empty or new)
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// A deliberate defect that the audit must find: hand-over-twice, skip-100th-custody, send-to-not-allowed
-    #[arg(long)]
+    /// A deliberate defect, which the audit must find
+    #[arg(long, value_parser = MUTANTS)]
     mutant: Option<String>,
 }
 
@@ -68,6 +76,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Err(Failure::Config(error)) => {
             anstream::eprintln!("error: {error:#}");
             ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Failure::Broken(_)) if interrupted() => {
+            say("Interrupted: everything is ended, nothing is kept.");
+            ExitCode::from(EXIT_INTERRUPTED)
         }
         Err(Failure::Broken(error)) => {
             anstream::eprintln!("error: {error:#}");
@@ -102,6 +114,7 @@ fn check(options: &Options) -> anyhow::Result<()> {
 }
 
 fn play(options: &Options) -> anyhow::Result<Verdict> {
+    heed_interrupts()?;
     let own = tempfile::Builder::new().prefix("sallyport-demo-").tempdir().context("make a folder")?;
     let dir: &Path = options.dir.as_deref().unwrap_or(own.path());
     std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
@@ -124,6 +137,7 @@ fn play(options: &Options) -> anyhow::Result<Verdict> {
     let mut seen = (0, 0);
     let mut moved = Instant::now();
     let stalled = loop {
+        go_on()?;
         let now = board.look(&stage, due)?;
         if now != seen {
             (seen, moved) = (now, Instant::now());
@@ -131,6 +145,10 @@ fn play(options: &Options) -> anyhow::Result<Verdict> {
         let (handed_over, waiting) = now;
         if handed_over >= due && waiting == 0 {
             // More than due is a finding of the audit.
+            break false;
+        }
+        if waiting == 0 && moved.elapsed() > QUIET_FOR {
+            // Everybody is done: the audit names what never came.
             break false;
         }
         if moved.elapsed() > STALLED_AFTER {
@@ -157,9 +175,26 @@ fn wait_for_ctrl_c(stage: &Stage) {
     for hint in stage.hints() {
         say(&format!("  {hint}"));
     }
-    loop {
-        std::thread::park();
+    while !interrupted() {
+        pause(LOOK_EVERY);
     }
+    say("Ending.");
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C is a wish that is looked at: programs end in order, and the folder goes.
+fn heed_interrupts() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("hear Ctrl-C")
+}
+
+fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// An error once somebody has pressed Ctrl-C.
+fn go_on() -> anyhow::Result<()> {
+    if interrupted() { bail!("interrupted") } else { Ok(()) }
 }
 
 /// Progress and words for people: standard error, so that standard output is the result.

@@ -121,24 +121,32 @@ impl Stage {
         ]
     }
 
-    /// The relay's figures.
+    /// The relay's figures, once it knows everything.
     pub(super) fn lag(&self) -> anyhow::Result<serde_json::Value> {
-        let config = self.instance.relay_config(NODE).display().to_string();
-        let recipe =
-            program("sallyport-relay", self.mutant.as_deref())?.args(["lag", "--json", "--config", &config]);
         let deadline = Instant::now() + COMMAND_DEADLINE;
         loop {
-            let ended = recipe.run(COMMAND_DEADLINE)?;
-            // 1: the relay's read model does not know everything yet.
-            match ended.code()? {
-                0 => {
-                    let line = ended.stdout.last().context("lag printed nothing")?;
-                    return serde_json::from_str(line).context("read lag");
-                }
-                1 if Instant::now() < deadline => pause(LAG_AGAIN),
-                code => bail!("{recipe:?} failed ({code}): {}", ended.stderr.join("\n")),
+            let lag = self.lag_now()?;
+            if lag["known"] == true {
+                return Ok(lag);
             }
+            if Instant::now() > deadline {
+                bail!("the relay's read model does not become whole");
+            }
+            pause(LAG_AGAIN);
         }
+    }
+
+    /// The same as they are now, known or not.
+    pub(super) fn lag_now(&self) -> anyhow::Result<serde_json::Value> {
+        let config = self.instance.relay_config(NODE).display().to_string();
+        let recipe = program("sallyport-relay", self.mutant.as_deref())?;
+        let ended = recipe.args(["lag", "--json", "--config", &config]).run(COMMAND_DEADLINE)?;
+        // 1: the read model does not know everything yet.
+        if !matches!(ended.code()?, 0 | 1) {
+            bail!("lag failed: {}", ended.stderr.join("\n"));
+        }
+        let line = ended.stdout.last().context("lag printed nothing")?;
+        serde_json::from_str(line).context("read lag")
     }
 
     /// An agent's own state.

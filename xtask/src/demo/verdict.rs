@@ -96,17 +96,20 @@ pub(super) fn reach(
 /// What the agent counted and what the audit counted must be the same thing.
 fn disagreements(report: &Report, replay: &Replay) -> Vec<String> {
     let Some(summary) = &replay.summary else { return Vec::new() };
+    let counted = |key: &str| summary[key].as_u64().unwrap_or(u64::MAX);
+    // Of somebody who is still in custody there is nothing to tell: the audit counts that as withheld.
+    let nothing_to_tell = counted("withheld").saturating_add(counted("no_release"));
     let pairs = [
-        ("custodies", report.custodies),
-        ("withheld", report.withheld),
-        ("refused", report.refused),
-        ("events", report.events),
-        ("disagreeing", report.disagreeing),
+        ("custodies", counted("custodies"), report.custodies),
+        ("withheld", nothing_to_tell, report.withheld),
+        ("refused", counted("refused"), report.refused),
+        ("events", counted("events"), report.events),
+        ("disagreeing", counted("disagreeing"), report.disagreeing),
     ];
     pairs
         .into_iter()
-        .filter(|(key, audited)| summary[*key].as_u64() != Some(*audited))
-        .map(|(key, audited)| format!("the agent counts {key} {}, the audit {audited}", summary[key]))
+        .filter(|(_, counted, audited)| counted != audited)
+        .map(|(key, counted, audited)| format!("the agent counts {key} {counted}, the audit {audited}"))
         .collect()
 }
 

@@ -66,6 +66,11 @@ impl Group {
         self.problems.extend(problems);
     }
 
+    /// A mark of the floor, in a good row or a bad one.
+    pub(super) fn mark(&mut self, floor: Option<FloorKind>) {
+        self.floor = [self.floor, floor].into_iter().flatten().min();
+    }
+
     /// A good row.
     pub(super) fn add(&mut self, row: &Row<'_>, mapping: &Mapping) {
         self.named(row.booking_number);
@@ -83,7 +88,7 @@ impl Group {
             field.note((!value.is_empty()).then(|| (*value).to_owned()), row.line);
         }
         self.transferred_to.extend(row.transferred_to.clone());
-        self.floor = [self.floor, row.floor].into_iter().flatten().min();
+        self.mark(row.floor);
         self.flags.extend(row.flags.iter().map(|flag| (*flag).to_owned()));
         self.add_charge(row, mapping);
     }
@@ -130,7 +135,8 @@ impl Group {
         let triggers = self.triggers.into_iter().zip(&columns.triggers);
         let triggers = triggers.map(|(trigger, column)| trigger.one(&column.name, p)).collect();
         let mut part = fields(self.fields, mapping, columns, p);
-        if !problems.is_empty() {
+        // Under the floor it is nobody's business that a row is bad: it leaves no count either.
+        if !problems.is_empty() && self.floor.is_none() {
             problems.sort_by_key(|problem| problem.line);
             return Err(RefusedCustody { booking_number: Some(self.booking_number.into()), problems });
         }
@@ -144,7 +150,8 @@ impl Group {
             stated: &self.stated,
             transferred_to: self.transferred_to.into_iter().next(),
         };
-        let as_of = self.as_of.map_or(as_of, |moment| moment.at);
+        // No record speaks of what has not come yet, whatever a clock said when it was written.
+        let as_of = self.as_of.map_or(as_of, |moment| moment.at).min(observed);
         let release = release::of(known, mapping, as_of);
         let (release, release_text) = release.unzip();
         let mut texts: Vec<String> =

@@ -83,6 +83,7 @@ impl Reader<'_> {
             group.add(&row, mapping);
         } else {
             group.named(row.booking_number);
+            group.mark(row.floor);
             group.refuse(problems);
         }
     }

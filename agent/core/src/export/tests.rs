@@ -15,7 +15,7 @@ const AS_OF: &str = "2026-11-21T12:00:00Z";
 const HEADER: &str = "number,booked,door,typed,planned,next,bail,order,charge,how,mark,hold,name,cell,court,noise,meds,exported\n";
 
 fn read(mapping: &str, export: &str) -> Result<Reading, ExportError> {
-    read_export(&sample::mapping(mapping), export.as_bytes(), at(AS_OF), at("2026-11-21T12:00:05Z"))
+    read_export(&sample::mapping(mapping), export.as_bytes(), at(AS_OF), at("2026-11-21T14:00:00Z"))
 }
 
 /// One row of every column: cells are given as `column=text`, the others are empty.

@@ -47,6 +47,14 @@ impl<'v> Object<'v> {
         }
     }
 
+    /// Notes when a key is there without a value.
+    pub(super) fn whole(&self, key: &'static str, problems: &mut Vec<Problem>) {
+        let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(|t| t.trim().is_empty());
+        if self.map.and_then(|map| map.get(key)).is_some_and(is_empty) {
+            note(problems, &self.key(key), "has no value: leave it out, or say which");
+        }
+    }
+
     /// A text, trimmed; an empty one is absent.
     pub(super) fn text(&mut self, key: &'static str, problems: &mut Vec<Problem>) -> Option<&'v str> {
         let value = self.value(key)?;

@@ -34,6 +34,8 @@ pub(super) fn event(value: &Value) -> Result<CallerEvent, Vec<Problem>> {
     let key = event.text("key", p);
     let booking_number = event.text("booking_number", p);
     let release = release(&mut event, p);
+    // Half a mark is more than none: whoever names the floor says which.
+    event.whole("floor", p);
     let floor = event.parsed("floor", "one of sealed, expunged, juvenile, protected_victim", p);
     let flags: BTreeSet<String> = event
         .list("flags", p)

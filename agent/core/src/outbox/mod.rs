@@ -70,10 +70,16 @@ impl Row {
         }
     }
 
+    /// Whether it is to be sent now. A time further ahead than the longest wait was given by a clock that was wrong and
+    /// has been set right since: it counts for nothing, or the row would wait as long as the clock was ahead.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.poll_deadline().is_some_and(|due| due <= now || due > latest_due(now))
+    }
+
     /// Sends it, if it is due: counts the attempt, sets the next one, and gives the Msg-Id of this one. `jitter` is a
     /// random number from 0 to 1.
     pub fn handle_deadline(&mut self, now: Timestamp, jitter: f64) -> Option<String> {
-        if self.poll_deadline()? > now {
+        if !self.is_due(now) {
             return None;
         }
         self.attempt = self.attempt.saturating_add(1);
@@ -105,6 +111,22 @@ impl Row {
         }
     }
 
+    /// The relay does not hold this row's event any more (a stream was lost, or restored from an older copy): the same
+    /// bytes are sent again. Nothing closes the row but what closes every row.
+    pub fn handle_resend(&mut self, now: Timestamp) -> Resend {
+        match &mut self.status {
+            Status::Open { next_due } => {
+                *next_due = (*next_due).min(now);
+                Resend::DueNow
+            }
+            Status::Accepted => {
+                self.status = Status::Open { next_due: now };
+                Resend::Reopened
+            }
+            Status::Refused(_) => Resend::Refused,
+        }
+    }
+
     /// The relay refused some bytes. Permanent is only what says so *and* has a code that can be: a refusal for an
     /// unknown key or version never closes a row.
     pub fn handle_refusal(&mut self, refusal: &Refusal) -> Effect {
@@ -121,6 +143,22 @@ impl Row {
             Status::Open { .. } => Effect::StaysOpen,
         }
     }
+}
+
+/// The latest time that a right clock can have given for the next attempt.
+pub fn latest_due(now: Timestamp) -> Timestamp {
+    now.saturating_add(RESEND_AFTER_MAX).unwrap_or(Timestamp::MAX)
+}
+
+/// What a request to send again did to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// It was accepted and is open again, until a new Acceptance closes it.
+    Reopened,
+    /// It was open; it is due at once.
+    DueNow,
+    /// Refused for good: a person decides, and no machine sends it again.
+    Refused,
 }
 
 /// `<base64url sha256>.<attempt>`: nobody can guess it, and every attempt has its own, because a copy with a known id is

@@ -53,6 +53,16 @@ fn what_never_reached_the_broker_is_due_again_at_once() {
 }
 
 #[test]
+fn a_row_sent_by_a_clock_that_was_days_ahead_is_due_when_the_clock_is_right_again() {
+    let mut row = row();
+    row.handle_deadline(at(5 * 86_400), 0.0).unwrap();
+    assert!(row.is_due(at(60)));
+    assert!(row.handle_deadline(at(60), 0.0).unwrap().ends_with(".2"));
+    assert_eq!(row.poll_deadline(), Some(at(80)));
+    assert!(!row.is_due(at(61)));
+}
+
+#[test]
 fn only_the_acceptance_of_this_event_and_these_bytes_retires_it() {
     let mut row = row();
     assert_eq!(row.handle_acceptance(&acceptance(OTHER_EVENT, b"bytes")), Effect::NotThisRow);
@@ -97,4 +107,24 @@ fn an_acceptance_after_a_refusal_wins_and_never_the_other_way() {
     assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"bytes")), Effect::Closed);
     assert_eq!(row.handle_refusal(&refused), Effect::AlreadyClosed);
     assert_eq!(row.status, Status::Accepted);
+}
+
+#[test]
+fn an_accepted_row_that_the_relay_lost_is_sent_again_until_a_new_acceptance() {
+    let mut row = row();
+    row.handle_deadline(at(0), 0.0).unwrap();
+    assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"bytes")), Effect::Closed);
+    assert_eq!(row.handle_resend(at(5)), Resend::Reopened);
+    assert_eq!(row.handle_deadline(at(5), 0.0).unwrap(), msg_id(&Digest::of(b"bytes"), 2), "a new Msg-Id");
+    assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"others")), Effect::NotThisRow);
+    assert!(row.poll_deadline().is_some(), "it stays open");
+    assert_eq!(row.handle_acceptance(&acceptance(EVENT, b"bytes")), Effect::Closed);
+}
+
+#[test]
+fn what_was_refused_for_good_is_not_sent_again_by_a_machine() {
+    let mut row = row();
+    row.status = Status::Refused(RefusalCode::Expired);
+    assert_eq!(row.handle_resend(at(5)), Resend::Refused);
+    assert_eq!(row.poll_deadline(), None);
 }

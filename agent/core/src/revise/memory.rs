@@ -83,6 +83,35 @@ impl Memory {
         }
     }
 
+    /// Whose last event this one is.
+    pub fn told_by<'m>(&'m self, event: &'m EventId) -> impl Iterator<Item = &'m SubscriberId> {
+        self.told.iter().filter(move |(_, told)| told.event == *event).map(|(subscriber, _)| subscriber)
+    }
+
+    /// The relay refused `event` for good. Its recipients hold what they were told before it, if anything; the next event
+    /// supersedes `main_before`. Whatever they hold counts as out of date: the next reading tells them.
+    pub fn forget(
+        &mut self,
+        event: &EventId,
+        told_before: Vec<(SubscriberId, Option<EventId>)>,
+        main_before: Option<EventId>,
+    ) {
+        for (subscriber, before) in told_before {
+            match (before, self.told.get_mut(&subscriber)) {
+                (Some(before), Some(told)) => {
+                    (told.event, told.standing) = (before, Standing::Open);
+                    told.digest.clear();
+                }
+                _ => {
+                    self.told.remove(&subscriber);
+                }
+            }
+        }
+        if self.latest_main.as_ref() == Some(event) {
+            self.latest_main = main_before;
+        }
+    }
+
     /// Nothing of this custody ever left.
     pub fn is_empty(&self) -> bool {
         self.revision == 0

@@ -2,8 +2,9 @@
 
 use sallyport_proto::{
     disclosure::{Charge, Disclosure, Part},
+    envelope::Digest,
     event::ReleaseHead,
-    operations::{ClockOffset, Heartbeat},
+    operations::{ClockOffset, Heartbeat, RangeDigest},
     outcome::{AboutNotice, Outcome, WayBack},
     redact::Redacted,
     reply::Reply,
@@ -238,6 +239,16 @@ pub fn heartbeat_full() -> Heartbeat {
         seq: 300,
         at: at(22, SourceClock::Agent),
         traffic: exercise(),
+        kept_from: None,
+        range: None,
+    }
+}
+
+pub fn heartbeat_ranged() -> Heartbeat {
+    Heartbeat {
+        kept_from: Some(7),
+        range: Some(RangeDigest::of(299, [Digest::of(b"299"), Digest::of(b"300")])),
+        ..heartbeat_full()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a relay says: notice, routed, answer, control, the subscriber's head, parked, catch-up.
 
 use sallyport_proto::{
-    answer::{AcceptedEvent, Answer, Body, Refusal, RelayedReceipt, RelayedRequest},
+    answer::{AcceptedEvent, Answer, Body, Refusal, RelayedReceipt, RelayedRequest, ResendRequest},
     catchup::{CatchupItem, CatchupRequest, CatchupResponse},
     event,
     notice::{Deadlines, Notice},
@@ -137,6 +137,14 @@ pub fn recipient_minimal() -> Recipient {
         predecessor: false,
         priority: Priority::Routine,
     }
+}
+
+pub fn resend_request() -> ResendRequest {
+    ResendRequest { epoch: "epoch-1".into(), seqs: vec![3, 4, 300] }
+}
+
+pub fn resend_minimal() -> ResendRequest {
+    ResendRequest { seqs: vec![1], ..resend_request() }
 }
 
 pub fn answer(body: Body) -> Answer {

@@ -73,23 +73,11 @@ pub(super) fn step(said: &Said, withdraws: bool) -> Option<Move> {
             Move::RetractionAcknowledged
         }
         What::Response { kind: ResponseKind::RetractionAcknowledged, .. } => return None,
-        What::Response { kind, .. } if ends_interest(kind) => Move::SubscriberDone,
+        What::Response { kind, .. } if kind.ends_interest() => Move::SubscriberDone,
         What::Response { .. } => Move::Responded,
         What::Refusal { severity: Severity::Failure, .. } => Move::Refused,
         What::Refusal { severity: Severity::Warning, .. } => Move::Remarked,
     })
-}
-
-/// Responses after which the subscriber wants nothing more of the notice. CANNOT_ATTEND is not one: a desk that has
-/// nobody now may have somebody in an hour, and says so on the same notice.
-fn ends_interest(kind: ResponseKind) -> bool {
-    matches!(
-        kind,
-        ResponseKind::NoInterest
-            | ResponseKind::RequestWithdrawn
-            | ResponseKind::NotOurSubject
-            | ResponseKind::WrongAgency
-    )
 }
 
 /// Whether it came after its deadline, by the broker's clock.

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 pub use model::Model;
 pub use read::changes;
 use rows::{
-    AcceptedRow, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow, RefusedRow, RoutedRow,
+    AcceptedRow, ControlRow, HeartbeatRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow,
+    RefusedRow, RoutedRow,
 };
 
 /// A stream that is folded.
@@ -47,12 +48,22 @@ pub enum Stream {
     /// What was refused.
     #[serde(rename = "PARKED")]
     Parked,
+    /// That jails are alive, and how far they numbered.
+    #[serde(rename = "HEARTBEATS")]
+    Heartbeats,
 }
 
 impl Stream {
     /// Every stream that is folded.
-    pub const ALL: &'static [Self] =
-        &[Self::Ingest, Self::Deliver, Self::Receipts, Self::Answers, Self::Control, Self::Parked];
+    pub const ALL: &'static [Self] = &[
+        Self::Ingest,
+        Self::Deliver,
+        Self::Receipts,
+        Self::Answers,
+        Self::Control,
+        Self::Parked,
+        Self::Heartbeats,
+    ];
 
     /// Its JetStream name.
     pub fn name(self) -> &'static str {
@@ -63,6 +74,7 @@ impl Stream {
             Self::Answers => subject::ANSWERS,
             Self::Control => subject::CONTROL,
             Self::Parked => subject::PARKED,
+            Self::Heartbeats => subject::HEARTBEATS,
         }
     }
 
@@ -108,6 +120,8 @@ pub enum Change {
     Parked(ParkedRow),
     /// The relay decided something.
     Control(ControlRow),
+    /// A jail said that it is alive.
+    Heartbeat(HeartbeatRow),
     /// A record that cannot be read: counted, and passed over.
     Unreadable {
         /// Where.

@@ -10,8 +10,8 @@ use sallyport_proto::{
 use super::{
     Change, Stream,
     rows::{
-        AcceptedRow, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow, RefusedRow,
-        RoutedRow,
+        AcceptedRow, ControlRow, HeartbeatRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow,
+        RefusedRow, RoutedRow,
     },
     view::NoticeFacts,
 };
@@ -37,6 +37,8 @@ pub struct Model {
     pub parked: BTreeMap<u64, ParkedRow>,
     /// By sequence.
     pub control: BTreeMap<u64, ControlRow>,
+    /// By facility and epoch, the newest.
+    pub heartbeats: BTreeMap<(Ori, String), HeartbeatRow>,
     /// What could not be read.
     pub unreadable: BTreeSet<(Stream, u64)>,
 }
@@ -63,6 +65,15 @@ impl Model {
             Change::Progress(row) => put(&mut self.progress, row.receipts_sequence, row, |r| r.sequence),
             Change::Parked(row) => put(&mut self.parked, row.sequence, row, |r| r.sequence),
             Change::Control(row) => put(&mut self.control, row.sequence, row, |r| r.sequence),
+            Change::Heartbeat(row) => {
+                let key = (row.ori.clone(), row.epoch.clone());
+                match self.heartbeats.get(&key) {
+                    Some(known) if known.sequence >= row.sequence => {}
+                    _ => {
+                        self.heartbeats.insert(key, row);
+                    }
+                }
+            }
             Change::Unreadable { stream, sequence } => {
                 self.unreadable.insert((stream, sequence));
             }

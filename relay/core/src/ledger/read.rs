@@ -7,6 +7,7 @@ use sallyport_proto::{
     event::{ReleaseHead, UnverifiedEvent},
     ids::NoticeId,
     notice::{Deadlines, Notice},
+    operations::Heartbeat,
     receipt::{Receipt, Statement},
     routed::Routed,
     subject::{self, DeliverSubject},
@@ -17,8 +18,8 @@ use sallyport_proto::{
 use super::{
     Change, Record, Stream,
     rows::{
-        AcceptedRow, ClaimedEvent, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow,
-        RefusedRow, RoutedRow, micros, moment,
+        AcceptedRow, ClaimedEvent, ControlRow, HeartbeatRow, IngestRow, NoticeRow, ParkedRow, ProgressRow,
+        ReceiptRow, RefusedRow, RoutedRow, micros, moment,
     },
 };
 use crate::delivery::What;
@@ -33,6 +34,7 @@ pub fn changes(record: &Record<'_>) -> Vec<Change> {
         Stream::Answers => answer(record),
         Stream::Control => control(record),
         Stream::Parked => parked(record),
+        Stream::Heartbeats => heartbeat(record),
     };
     read.unwrap_or_else(|| vec![Change::Unreadable { stream: record.stream, sequence: record.sequence }])
 }
@@ -47,6 +49,8 @@ fn ingest(record: &Record<'_>) -> Option<Vec<Change>> {
         release_state: head.release_state,
         t2: moment(head.t2_observed),
         traffic: head.traffic.kind(),
+        epoch: head.epoch.clone(),
+        seq: head.seq,
     });
     Some(vec![Change::Ingest(IngestRow {
         sequence: record.sequence,
@@ -196,7 +200,7 @@ fn answer(record: &Record<'_>) -> Option<Vec<Change>> {
                 })
             })
             .collect(),
-        Body::Request(_) => Vec::new(),
+        Body::Request(_) | Body::Resend(_) => Vec::new(),
     })
 }
 
@@ -227,6 +231,23 @@ fn parked(record: &Record<'_>) -> Option<Vec<Change>> {
         reason,
         ori,
         origin,
+        stored: micros(record.stored),
+    })])
+}
+
+fn heartbeat(record: &Record<'_>) -> Option<Vec<Change>> {
+    let (jurisdiction, ori) = subject::facility_of_heartbeat(record.subject)?;
+    let heartbeat = Heartbeat::claimed(record.payload).ok()?;
+    Some(vec![Change::Heartbeat(HeartbeatRow {
+        sequence: record.sequence,
+        ori,
+        jurisdiction,
+        epoch: heartbeat.epoch,
+        seq: heartbeat.seq,
+        kept_from: heartbeat.kept_from,
+        range: heartbeat.range,
+        outbox_depth: heartbeat.outbox_depth,
+        outbox_oldest: heartbeat.outbox_oldest.map(|oldest| micros(oldest.at)),
         stored: micros(record.stored),
     })])
 }

@@ -6,6 +6,7 @@ use sallyport_proto::{
     envelope::Digest,
     ids::{CustodyKey, EventId, Jurisdiction, NodeId, NoticeId, Ori, SubscriberId, SubscriptionId},
     notice::Deadlines,
+    operations::RangeDigest,
     time::Moment,
     vocabulary::{
         ControlKind, ControlPhase, NoticeWhy, Priority, RefusalCode, ReleaseReason, ReleaseState,
@@ -48,6 +49,36 @@ pub struct ClaimedEvent {
     pub t2: Moment,
     /// Real or not.
     pub traffic: TrafficKind,
+    /// Of the agent's store.
+    pub epoch: String,
+    /// Dense within the epoch.
+    pub seq: u64,
+}
+
+/// The newest heartbeat of one epoch of a facility. Key: both. The highest sequence wins: HEARTBEATS keeps only the last
+/// ones anyway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeartbeatRow {
+    /// Sequence on HEARTBEATS.
+    pub sequence: u64,
+    /// From the subject, which the server enforces.
+    pub ori: Ori,
+    /// From the subject.
+    pub jurisdiction: Jurisdiction,
+    /// Of the agent's store.
+    pub epoch: String,
+    /// The last number given.
+    pub seq: u64,
+    /// The lowest that could be sent again.
+    pub kept_from: Option<u64>,
+    /// What the newest numbers stand for.
+    pub range: Option<RangeDigest>,
+    /// Events not answered yet.
+    pub outbox_depth: u64,
+    /// Since when the oldest of them waits, by the jail's clock.
+    pub outbox_oldest: Option<Timestamp>,
+    /// Broker's time.
+    pub stored: Timestamp,
 }
 
 /// A `routed` record. Key: facility and event.

@@ -272,7 +272,7 @@ impl<'b> Evidence<'b> {
                 .any(|relayed| receipts.contains(&relayed.receipt))
                 .then(|| format!("progress with a receipt of this file, signed by {node}"))
                 .ok_or_else(|| "carries no receipt of this file".into()),
-            Body::Request(_) => Err("a request is no evidence of an event".into()),
+            Body::Request(_) | Body::Resend(_) => Err("a request is no evidence of an event".into()),
         }
     }
 }

@@ -9,7 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use sallyport_proto::ids::{EventId, NoticeId, Ori, SubscriberId};
 use sallyport_relay_core::ledger::{
     Stream,
-    rows::{AcceptedRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow, RefusedRow, RoutedRow},
+    rows::{
+        AcceptedRow, HeartbeatRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow, RefusedRow,
+        RoutedRow,
+    },
     view::NoticeFacts,
 };
 
@@ -167,6 +170,11 @@ impl Loaded {
     pub(crate) fn ingested(&self, ori: &Ori, event: &EventId) -> Result<Vec<IngestRow>, StoreError> {
         let sql = "SELECT * FROM ingest WHERE event_id = ?1 AND ori = ?2 ORDER BY sequence";
         self.rows(sql, params![event.as_str(), ori.as_str()], ingest_row)
+    }
+
+    /// The newest heartbeat of each epoch of each facility.
+    pub(crate) fn heartbeats(&self) -> Result<Vec<HeartbeatRow>, StoreError> {
+        self.rows("SELECT * FROM heartbeat ORDER BY ori, stored", [], super::rows::heartbeat_row)
     }
 
     /// How the event was routed.

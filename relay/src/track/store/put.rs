@@ -10,7 +10,7 @@ use sallyport_relay_core::{
     delivery::What,
     ledger::{
         Change, Stream,
-        rows::{IngestRow, NoticeRow, ParkedRow, ReceiptRow, RoutedRow},
+        rows::{HeartbeatRow, IngestRow, NoticeRow, ParkedRow, ReceiptRow, RoutedRow},
     },
 };
 
@@ -25,6 +25,7 @@ pub(super) fn apply(db: &Connection, change: &Change) -> Done {
         Change::Notice(row) => notice(db, row),
         Change::Receipt(row) => receipt(db, row),
         Change::Parked(row) => parked(db, row),
+        Change::Heartbeat(row) => heartbeat(db, row),
         Change::Accepted(row) => {
             let digest = &row.digest.as_bytes()[..];
             let key = params![
@@ -93,7 +94,7 @@ fn ingest(db: &Connection, row: &IngestRow) -> Done {
     let event = row.event.as_ref();
     let (t2, t2_src) = optional(event.map(|event| event.t2));
     db.prepare_cached(
-        "INSERT OR IGNORE INTO ingest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+        "INSERT OR IGNORE INTO ingest VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
             EXISTS (SELECT 1 FROM accepted WHERE event_id = ?6 AND ori = ?2 AND digest = ?4)
             OR EXISTS (SELECT 1 FROM parked WHERE origin = 'INGEST' AND origin_sequence = ?1))",
     )?
@@ -110,6 +111,30 @@ fn ingest(db: &Connection, row: &IngestRow) -> Done {
         t2,
         t2_src,
         event.map(|event| i32::from(event.traffic)),
+        event.map(|event| event.epoch.as_str()),
+        event.map(|event| number(event.seq)),
+    ])?;
+    Ok(())
+}
+
+fn heartbeat(db: &Connection, row: &HeartbeatRow) -> Done {
+    db.prepare_cached(
+        "INSERT INTO heartbeat VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT DO UPDATE SET sequence = ?3, jurisdiction = ?4, seq = ?5, kept_from = ?6, range_first = ?7,
+            range_sha256 = ?8, outbox_depth = ?9, outbox_oldest = ?10, stored = ?11 WHERE sequence < ?3",
+    )?
+    .execute(params![
+        row.ori.as_str(),
+        &row.epoch,
+        number(row.sequence),
+        row.jurisdiction.as_str(),
+        number(row.seq),
+        row.kept_from.map(number),
+        row.range.map(|range| number(range.first)),
+        row.range.map(|range| range.sha256.to_vec()),
+        number(row.outbox_depth),
+        row.outbox_oldest.map(micros),
+        micros(row.stored),
     ])?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use rusqlite::Row;
 use sallyport_proto::{
     ids::NoticeId,
     notice::Deadlines,
+    operations::RangeDigest,
     vocabulary::{
         ControlKind, ControlPhase, EndpointRefusalCode, NoticeWhy, Priority, ReceiptLevel, RefusalCode,
         ReleaseReason, ReleaseState, ResponseKind, RoutedVerdict, Severity, TrafficKind,
@@ -14,8 +15,8 @@ use sallyport_relay_core::{
     ledger::{
         Stream,
         rows::{
-            AcceptedRow, ClaimedEvent, ControlRow, IngestRow, NoticeRow, ParkedRow, ProgressRow, ReceiptRow,
-            RefusedRow, RoutedRow,
+            AcceptedRow, ClaimedEvent, ControlRow, HeartbeatRow, IngestRow, NoticeRow, ParkedRow,
+            ProgressRow, ReceiptRow, RefusedRow, RoutedRow,
         },
     },
 };
@@ -32,6 +33,8 @@ pub(super) fn ingest_row(row: &Row<'_>) -> rusqlite::Result<IngestRow> {
             release_state: row.word("release_state", ReleaseState::from_wire)?,
             t2: row.moment("t2")?,
             traffic: row.word("traffic", TrafficKind::from_wire)?,
+            epoch: row.get("epoch")?,
+            seq: row.unsigned("seq")?,
         }),
     };
     Ok(IngestRow {
@@ -41,6 +44,29 @@ pub(super) fn ingest_row(row: &Row<'_>) -> rusqlite::Result<IngestRow> {
         digest: row.digest("digest")?,
         stored: row.at("stored")?,
         event,
+    })
+}
+
+pub(crate) fn heartbeat_row(row: &Row<'_>) -> rusqlite::Result<HeartbeatRow> {
+    let first: Option<i64> = row.get("range_first")?;
+    let range = match first {
+        Some(_) => {
+            Some(RangeDigest { first: row.unsigned("range_first")?, sha256: row.digest("range_sha256")? })
+        }
+        None => None,
+    };
+    let kept_from: Option<i64> = row.get("kept_from")?;
+    Ok(HeartbeatRow {
+        sequence: row.unsigned("sequence")?,
+        ori: row.parsed("ori")?,
+        jurisdiction: row.parsed("jurisdiction")?,
+        epoch: row.get("epoch")?,
+        seq: row.unsigned("seq")?,
+        kept_from: kept_from.map(|_| row.unsigned("kept_from")).transpose()?,
+        range,
+        outbox_depth: row.unsigned("outbox_depth")?,
+        outbox_oldest: row.at_or_none("outbox_oldest")?,
+        stored: row.at("stored")?,
     })
 }
 

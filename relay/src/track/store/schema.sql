@@ -11,10 +11,11 @@ CREATE TABLE ingest (
     sequence INTEGER PRIMARY KEY, ori TEXT NOT NULL, jurisdiction TEXT NOT NULL, digest BLOB NOT NULL,
     stored INTEGER NOT NULL,
     event_id TEXT, custody_key TEXT, revision INTEGER, release_state INTEGER, t2 INTEGER, t2_src INTEGER,
-    traffic INTEGER,
+    traffic INTEGER, epoch TEXT, seq INTEGER,
     answered INTEGER NOT NULL           -- accepted or parked: derived, kept for the index
 );
 CREATE INDEX ingest_by_event ON ingest (event_id, ori) WHERE event_id IS NOT NULL;
+CREATE INDEX ingest_by_number ON ingest (ori, epoch, seq) WHERE epoch IS NOT NULL;
 CREATE INDEX ingest_unanswered ON ingest (stored) WHERE answered = 0;
 
 CREATE TABLE routed (
@@ -84,5 +85,13 @@ CREATE TABLE control (
     stored INTEGER NOT NULL
 );
 CREATE INDEX control_by_notice ON control (notice_id);
+
+-- The newest of each epoch.
+CREATE TABLE heartbeat (
+    ori TEXT, epoch TEXT, sequence INTEGER NOT NULL, jurisdiction TEXT NOT NULL, seq INTEGER NOT NULL,
+    kept_from INTEGER, range_first INTEGER, range_sha256 BLOB, outbox_depth INTEGER NOT NULL,
+    outbox_oldest INTEGER, stored INTEGER NOT NULL,
+    PRIMARY KEY (ori, epoch)
+) WITHOUT ROWID;
 
 CREATE TABLE unreadable (stream TEXT, sequence INTEGER, PRIMARY KEY (stream, sequence)) WITHOUT ROWID;

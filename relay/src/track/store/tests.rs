@@ -87,6 +87,7 @@ fn model_of(loaded: &Loaded) -> Model {
         loaded.all("progress", rows::progress_row).into_iter().map(Change::Progress).collect(),
         loaded.all("parked", rows::parked_row).into_iter().map(Change::Parked).collect(),
         loaded.all("control", rows::control_row).into_iter().map(Change::Control).collect(),
+        loaded.all("heartbeat", rows::heartbeat_row).into_iter().map(Change::Heartbeat).collect(),
         loaded
             .rows("SELECT * FROM unreadable", [], |row| {
                 let stream: String = row.get("stream")?;

@@ -10,6 +10,7 @@ pub(super) enum State {
     #[default]
     Up,
     Silent,
+    HalfOpen,
     Cut,
     Closed,
 }
@@ -24,6 +25,8 @@ pub(super) struct Link {
 struct Now {
     state: State,
     delay: Duration,
+    /// Connections of another age than this one carry nothing any more.
+    age: u64,
     /// Both ends of every connection since the last cut.
     open: Vec<[TcpStream; 2]>,
     made: usize,
@@ -32,6 +35,9 @@ struct Now {
 impl Link {
     pub(super) fn set(&self, state: State) {
         let mut now = self.lock();
+        if now.state == State::HalfOpen || state == State::HalfOpen {
+            now.age += 1;
+        }
         now.state = state;
         if matches!(state, State::Cut | State::Closed) {
             for end in now.open.drain(..).flatten() {
@@ -54,15 +60,15 @@ impl Link {
         self.lock().made
     }
 
-    /// Keeps both ends for the next cut; false when the link is cut already.
-    pub(super) fn register(&self, ends: [TcpStream; 2]) -> bool {
+    /// Keeps both ends for the next cut and gives the connection's age; none when the link is cut already.
+    pub(super) fn register(&self, ends: [TcpStream; 2]) -> Option<u64> {
         let mut now = self.lock();
         if matches!(now.state, State::Cut | State::Closed) {
-            return false;
+            return None;
         }
         now.open.push(ends);
         now.made += 1;
-        true
+        Some(now.age)
     }
 
     /// When bytes that came now may go on.
@@ -70,18 +76,19 @@ impl Link {
         Instant::now() + self.lock().delay
     }
 
-    /// Waits until `due` is past and the link is up; false when it was cut meanwhile.
-    pub(super) fn wait_until(&self, due: Instant) -> bool {
+    /// Waits until `due` is past and the link is up for connections of this age; false when it was cut meanwhile.
+    pub(super) fn wait_until(&self, due: Instant, age: u64) -> bool {
         let mut now = self.lock();
         loop {
             let left = due.saturating_duration_since(Instant::now());
             let waited = match now.state {
                 State::Cut | State::Closed => return false,
+                _ if now.age != age => self.changed.wait(now).map_err(PoisonError::into_inner),
                 State::Up if left.is_zero() => return true,
                 State::Up => {
                     self.changed.wait_timeout(now, left).map(|(now, _)| now).map_err(|e| e.into_inner().0)
                 }
-                State::Silent => self.changed.wait(now).map_err(PoisonError::into_inner),
+                State::Silent | State::HalfOpen => self.changed.wait(now).map_err(PoisonError::into_inner),
             };
             now = waited.unwrap_or_else(|now| now);
         }

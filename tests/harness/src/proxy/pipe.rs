@@ -16,11 +16,13 @@ const CHUNKS_ON_THE_WAY: usize = 256;
 
 type Chunk = (Instant, Vec<u8>);
 
-pub(super) fn start(from: TcpStream, to: TcpStream, link: &Arc<Link>) -> io::Result<()> {
+pub(super) fn start(from: TcpStream, to: TcpStream, link: &Arc<Link>, age: u64) -> io::Result<()> {
     let (chunks, coming) = sync_channel(CHUNKS_ON_THE_WAY);
     let (reading, writing) = (Arc::clone(link), Arc::clone(link));
     std::thread::Builder::new().name("proxy read".into()).spawn(move || read(from, &chunks, &reading))?;
-    std::thread::Builder::new().name("proxy write".into()).spawn(move || write(to, &coming, &writing))?;
+    std::thread::Builder::new()
+        .name("proxy write".into())
+        .spawn(move || write(to, &coming, &writing, age))?;
     Ok(())
 }
 
@@ -34,9 +36,9 @@ fn read(mut from: TcpStream, chunks: &SyncSender<Chunk>, link: &Link) {
     let _ = from.shutdown(Shutdown::Read);
 }
 
-fn write(mut to: TcpStream, coming: &Receiver<Chunk>, link: &Link) {
+fn write(mut to: TcpStream, coming: &Receiver<Chunk>, link: &Link, age: u64) {
     for (due, bytes) in coming {
-        if !link.wait_until(due) || to.write_all(&bytes).is_err() {
+        if !link.wait_until(due, age) || to.write_all(&bytes).is_err() {
             // The other side is gone: nothing more may come the other way either.
             let _ = to.shutdown(Shutdown::Both);
             return;

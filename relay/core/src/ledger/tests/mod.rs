@@ -240,11 +240,19 @@ fn garbage_is_counted_and_passed_over() {
     story.put(Stream::Answers, "hub.v1.answer.zz.zz0010000.accepted", Vec::new());
     story.put(Stream::Control, "hub.v1.control.x", b"garbage".to_vec());
     story.put(Stream::Parked, "hub.v1.parked.x.zz.zz0010000", b"garbage".to_vec());
+    story.put(Stream::Heartbeats, "ingest.v1.heartbeat.zz.zz0010000", b"garbage".to_vec());
     let model = fold(&story);
     let unreadable: Vec<Stream> = model.unreadable.iter().map(|(stream, _)| *stream).collect();
     assert_eq!(
         unreadable,
-        [Stream::Deliver, Stream::Receipts, Stream::Answers, Stream::Control, Stream::Parked]
+        [
+            Stream::Deliver,
+            Stream::Receipts,
+            Stream::Answers,
+            Stream::Control,
+            Stream::Parked,
+            Stream::Heartbeats
+        ]
     );
     assert_eq!(model.ingest[&1].event, None, "a jail's garbage is a message of that jail");
 }

@@ -1,0 +1,432 @@
+//! `sallyport-relay restore`: fills an empty cluster from an archive.
+//!
+//! DELIVER first, so that no event is on INGEST whose `routed` record is not there: a relay that starts afterwards answers
+//! every event from its record and routes none a second time. Each message keeps its sequence, because records of other
+//! streams name it. Headers of the broker are left out: batches, expected sequences and Msg-Ids belong to the first time.
+//!
+//! Nobody else may write meanwhile: the server's configuration for it lets only the operator in.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self,
+        context::PublishAckFuture,
+        message::PublishMessage,
+        stream::{Info, RawMessageErrorKind},
+    },
+};
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use sallyport_link::{config::ConfigProblems, connect, publish::chain as error_chain};
+use sallyport_proto::{envelope::Digest, subject};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::{
+    archive::{
+        chain::{self, ChainError, Whole},
+        segment::Record,
+    },
+    config::Config,
+    provision,
+};
+
+/// In this order: what says that something was done comes before what asks for it.
+pub const ORDER: [&str; 5] =
+    [subject::DELIVER, subject::ANSWERS, subject::CONTROL, subject::RECEIPTS, subject::INGEST];
+/// Streams of a provisioned cluster that no archive holds: they must be empty, too.
+const OTHERS: [&str; 3] = [subject::HEARTBEATS, subject::REQUESTS, subject::PARKED];
+/// Messages without a PubAck.
+const IN_FLIGHT_MAX: usize = 256;
+/// Records read ahead.
+const READ_AHEAD_MAX: usize = 512;
+/// Looks at a stream after something was not confirmed: a leader change takes up to 9 s.
+const TRIES_MAX: u32 = 10;
+/// Between two.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// What is allowed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// The streams may hold the beginning of this archive.
+    pub resume: bool,
+    /// Sequences may be missing in it.
+    pub accept_gaps: bool,
+}
+
+/// Why it was not restored, or not whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The archive.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// There is nothing of a stream in it.
+    #[error("the archive holds no {0}: without it events would be routed again")]
+    NothingOf(&'static str),
+    /// Messages are missing in it.
+    #[error(
+        "the archive of {stream} misses sequences {}: what follows would get other sequences than it had (--accept-gaps permits it)",
+        ranges(gaps)
+    )]
+    Gaps {
+        /// Of which stream.
+        stream: &'static str,
+        /// Which.
+        gaps: Vec<(u64, u64)>,
+    },
+    /// The connection, the configuration, or a stream that could not be made.
+    #[error(transparent)]
+    Provision(#[from] provision::Error),
+    /// The cluster is not empty.
+    #[error("{stream} is not empty ({messages} messages): only an empty cluster is restored into{}", hint(*resumable))]
+    NotEmpty {
+        /// Which stream.
+        stream: &'static str,
+        /// How many messages it holds.
+        messages: u64,
+        /// They are the beginning of this archive.
+        resumable: bool,
+    },
+    /// A stream is empty and begins elsewhere.
+    #[error(
+        "{stream} begins with sequence {begins}, the archive with {first}: restore before `provision`, so that the streams are made for it"
+    )]
+    OtherFirst {
+        /// Which stream.
+        stream: &'static str,
+        /// Its first sequence.
+        begins: u64,
+        /// The archive's.
+        first: u64,
+    },
+    /// A relay pulls.
+    #[error("{0} relay nodes are pulling from INGEST: stop every relay first")]
+    RelayRuns(usize),
+    /// The server did not confirm.
+    #[error("{stream} does not get beyond sequence {at}: {reason}")]
+    Stuck {
+        /// Which stream.
+        stream: &'static str,
+        /// How far it is.
+        at: u64,
+        /// What the server said.
+        reason: String,
+    },
+    /// A request to JetStream.
+    #[error("cannot look at {stream}: {reason}")]
+    Look {
+        /// Which stream.
+        stream: &'static str,
+        /// What the server said.
+        reason: String,
+    },
+}
+
+fn hint(resumable: bool) -> &'static str {
+    if resumable { "; it holds the beginning of this archive: --resume goes on" } else { "" }
+}
+
+fn ranges(gaps: &[(u64, u64)]) -> String {
+    let range = |(first, last): &(u64, u64)| format!("{first}-{last}");
+    gaps.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
+impl Error {
+    /// Whether archive or cluster are not what they should be, as opposed to something not being there.
+    pub fn is_data(&self) -> bool {
+        !matches!(self, Self::Provision(_) | Self::Stuck { .. } | Self::Look { .. })
+    }
+
+    /// Every problem of the configuration, when that is what is wrong.
+    pub fn config(&self) -> Option<&ConfigProblems> {
+        match self {
+            Self::Provision(provision::Error::Config(problems)) => Some(problems),
+            _ => None,
+        }
+    }
+}
+
+/// What was brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// Which stream.
+    pub stream: &'static str,
+    /// Segments of the archive, each verified before anything was written.
+    pub segments: usize,
+    /// Messages written now.
+    pub messages: u64,
+    /// Its first sequence.
+    pub first: u64,
+    /// Its last sequence.
+    pub last: u64,
+    /// Sequences that the archive misses.
+    pub gaps: Vec<(u64, u64)>,
+}
+
+/// Verifies the whole archive, then the cluster, then writes.
+pub async fn run(config: &Config, from: &Path, options: Options) -> Result<Vec<Restored>, Error> {
+    let chains = verify(config, from, options)?;
+    let (client, js) = provision::log_in(config).await?;
+    let outcome = fill(&js, config, from, options, &chains).await;
+    connect::close(&client).await;
+    outcome
+}
+
+type Chains = BTreeMap<&'static str, Whole>;
+
+fn verify(config: &Config, from: &Path, options: Options) -> Result<Chains, Error> {
+    let mut chains = Chains::new();
+    for stream in ORDER {
+        let whole = chain::verify(from, &config.instance, stream, |_| ())?;
+        if !whole.gaps.is_empty() && !options.accept_gaps {
+            return Err(Error::Gaps { stream, gaps: whole.gaps });
+        }
+        chains.insert(stream, whole);
+    }
+    let has = |stream| chains.get(stream).is_some_and(|whole| whole.records > 0);
+    if has(subject::INGEST) && !has(subject::DELIVER) {
+        return Err(Error::NothingOf(subject::DELIVER));
+    }
+    Ok(chains)
+}
+
+async fn fill(
+    js: &jetstream::Context,
+    config: &Config,
+    from: &Path,
+    options: Options,
+    chains: &Chains,
+) -> Result<Vec<Restored>, Error> {
+    relays_are_stopped(js).await?;
+    // The whole cluster is looked at before anything is written to it.
+    for stream in OTHERS {
+        if let Some(info) = info(js, stream).await?
+            && info.state.messages > 0
+        {
+            return Err(Error::NotEmpty { stream, messages: info.state.messages, resumable: false });
+        }
+    }
+    let mut there = BTreeMap::new();
+    for stream in ORDER {
+        let Some(whole) = chains.get(stream) else { continue };
+        there.insert(stream, already_there(js, config, from, options, stream, whole).await?);
+    }
+    let mut restored = Vec::new();
+    for stream in ORDER {
+        let Some(whole) = chains.get(stream) else { continue };
+        let first = whole.first().unwrap_or(1);
+        provision::make_stream(js, config, stream, first).await?;
+        let skip = there.get(stream).copied().unwrap_or_default();
+        tracing::info!(stream, messages = whole.records - skip, "restoring");
+        let last = write(js, config, from, stream, whole, first, skip).await?;
+        restored.push(Restored {
+            stream,
+            segments: whole.segments.len(),
+            messages: whole.records - skip,
+            first,
+            last,
+            gaps: whole.gaps.clone(),
+        });
+    }
+    Ok(restored)
+}
+
+async fn relays_are_stopped(js: &jetstream::Context) -> Result<(), Error> {
+    let durable: Result<jetstream::consumer::PullConsumer, _> =
+        js.get_consumer_from_stream(subject::RELAY_DURABLE, subject::INGEST).await;
+    match durable {
+        Ok(consumer) if consumer.cached_info().num_waiting > 0 => {
+            Err(Error::RelayRuns(consumer.cached_info().num_waiting))
+        }
+        // No stream, or no durable: nobody pulls.
+        _ => Ok(()),
+    }
+}
+
+async fn info(js: &jetstream::Context, stream: &'static str) -> Result<Option<Info>, Error> {
+    use jetstream::context::GetStreamErrorKind as Kind;
+    match js.get_stream(stream).await {
+        Ok(bound) => Ok(Some(bound.cached_info().clone())),
+        Err(error) => match error.kind() {
+            Kind::JetStream(e) if e.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(Error::Look { stream, reason: error_chain(&error) }),
+        },
+    }
+}
+
+/// How many of the archive's messages the stream holds already: none, unless a restore was cut short.
+async fn already_there(
+    js: &jetstream::Context,
+    config: &Config,
+    from: &Path,
+    options: Options,
+    stream: &'static str,
+    whole: &Whole,
+) -> Result<u64, Error> {
+    let Some(info) = info(js, stream).await? else { return Ok(0) };
+    let (first, messages) = (whole.first().unwrap_or(1), info.state.messages);
+    if messages == 0 && info.state.last_sequence + 1 == first {
+        return Ok(0);
+    }
+    if messages == 0 {
+        return Err(Error::OtherFirst { stream, begins: info.state.last_sequence + 1, first });
+    }
+    let resumable = is_beginning(js, config, from, stream, whole, &info).await?;
+    if options.resume && resumable {
+        return Ok(messages);
+    }
+    Err(Error::NotEmpty { stream, messages, resumable })
+}
+
+/// Whether as many messages as the stream holds, counted from the archive's first, end with the stream's last.
+async fn is_beginning(
+    js: &jetstream::Context,
+    config: &Config,
+    from: &Path,
+    stream: &'static str,
+    whole: &Whole,
+    info: &Info,
+) -> Result<bool, Error> {
+    let state = &info.state;
+    let consecutive = state.first_sequence == whole.first().unwrap_or(1)
+        && state.last_sequence + 1 == state.first_sequence + state.messages;
+    if !consecutive || state.messages > whole.records {
+        return Ok(false);
+    }
+    let failed = |reason| Error::Look { stream, reason };
+    let bound = js.get_stream_no_info(stream).await.map_err(|error| failed(error_chain(&error)))?;
+    let last = match bound.get_raw_message(state.last_sequence).await {
+        Ok(message) => (message.subject.to_string(), Digest::of(&message.payload)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(false),
+        Err(error) => return Err(failed(error_chain(&error))),
+    };
+    let mut n = 0;
+    let mut archived = None;
+    chain::verify(from, &config.instance, stream, |record| {
+        n += 1;
+        if n == state.messages {
+            archived = Some((record.subject, Digest::of(&record.payload)));
+        }
+    })?;
+    Ok(archived == Some(last))
+}
+
+/// Writes everything but the first `skip` messages; gives the stream's last sequence.
+async fn write(
+    js: &jetstream::Context,
+    config: &Config,
+    from: &Path,
+    stream: &'static str,
+    whole: &Whole,
+    first: u64,
+    skip: u64,
+) -> Result<u64, Error> {
+    let mut done = skip;
+    let mut tries = 0;
+    while done < whole.records {
+        let before = done;
+        let outcome = write_from(js, config, from, stream, first, done).await;
+        // Whatever was confirmed or not: the stream says how far it is.
+        let info = info(js, stream).await;
+        match (&outcome, info) {
+            (Err(error @ Error::Chain(_)), _) => {
+                tracing::error!(stream, error = %error_chain(error), "the archive changed while it was read");
+                return outcome.map(|()| 0);
+            }
+            (_, Ok(Some(info))) => done = (info.state.last_sequence + 1).saturating_sub(first),
+            (_, Ok(None)) => done = 0,
+            (_, Err(error)) => {
+                tracing::warn!(stream, error = %error_chain(&error), "cannot look how far it is")
+            }
+        }
+        let Err(error) = outcome else { continue };
+        tries = if done > before { 0 } else { tries + 1 };
+        if tries > TRIES_MAX {
+            return Err(error);
+        }
+        tracing::warn!(stream, done, error = %error_chain(&error), "not confirmed; going on from where the stream is");
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+    Ok(first + whole.records - 1)
+}
+
+/// One run through the archive, from message `skip` on, until the end or the first message that is not confirmed.
+async fn write_from(
+    js: &jetstream::Context,
+    config: &Config,
+    from: &Path,
+    stream: &'static str,
+    first: u64,
+    skip: u64,
+) -> Result<(), Error> {
+    let (to_writer, mut records) = mpsc::channel::<Record>(READ_AHEAD_MAX);
+    let (folder, instance) = (from.to_owned(), config.instance.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut n = 0;
+        chain::verify(&folder, &instance, stream, |record| {
+            n += 1;
+            if n > skip {
+                // The writer went away: the rest is only verified.
+                let _ = to_writer.blocking_send(record);
+            }
+        })
+    });
+    let mut at = first + skip;
+    let mut acks: FuturesOrdered<<PublishAckFuture as IntoFuture>::IntoFuture> = FuturesOrdered::new();
+    let stuck =
+        |at: u64, error: &dyn std::error::Error| Error::Stuck { stream, at, reason: error_chain(error) };
+    while let Some(record) = records.recv().await {
+        if acks.len() >= IN_FLIGHT_MAX
+            && let Some(acked) = acks.next().await
+        {
+            acked.map_err(|error| stuck(at, &error))?;
+        }
+        let message = PublishMessage::build()
+            .payload(record.payload.into())
+            .headers(headers(&record.headers))
+            .expected_last_sequence(at - 1);
+        let sent = js.send_publish(record.subject, message).await.map_err(|error| stuck(at, &error))?;
+        acks.push_back(sent.into_future());
+        at += 1;
+    }
+    while let Some(acked) = acks.next().await {
+        acked.map_err(|error| stuck(at, &error))?;
+    }
+    match reading.await {
+        Ok(read) => read.map(drop).map_err(Error::from),
+        Err(error) => Err(Error::Stuck { stream, at, reason: error.to_string() }),
+    }
+}
+
+/// What was asked of the broker the first time is not asked again.
+fn headers(archived: &[(String, String)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in archived.iter().filter(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-")) {
+        headers.append(name.as_str(), value.as_str());
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn headers_of_the_broker_are_left_out_and_others_kept() {
+        let archived = [
+            ("Nats-Batch-Id", "b"),
+            ("Nats-Batch-Sequence", "1"),
+            ("Nats-Batch-Commit", "1"),
+            ("Nats-Expected-Last-Subject-Sequence", "0"),
+            ("Nats-Msg-Id", "x.1"),
+            ("traceparent", "00-1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let kept = headers(&archived);
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept.get("traceparent").unwrap().as_str(), "00-1");
+    }
+}

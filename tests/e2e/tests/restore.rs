@@ -1,0 +1,119 @@
+//! A cluster that lost everything, and its archive: what was told stays told, nothing is told twice, and the day goes on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use sallyport_e2e::{
+    Day, World,
+    patience::{AFTER_REDELIVERY, SOON},
+};
+use serde_json::Value;
+
+const JAIL: &str = "zz0010000";
+const RELAY: &str = "relay-a";
+const DATA: i32 = 65;
+
+fn archive(world: &World, to: &Path) -> Value {
+    world.ask(RELAY, &["archive", "--once", "--json", "--to", to.to_str().unwrap()]).unwrap()
+}
+
+/// Exit code and what it said last.
+fn restore(world: &World, from: &Path, more: &[&str]) -> (i32, String) {
+    let args = [&["restore", "--json", "--from", from.to_str().unwrap()], more].concat();
+    let ended = world.command(RELAY, &args).unwrap();
+    let said = ended.stdout.last().cloned().unwrap_or_else(|| format!("{ended:?}"));
+    (ended.code().unwrap(), said)
+}
+
+fn logs(world: &World) -> BTreeMap<String, String> {
+    let log = |id: &str| std::fs::read_to_string(world.instance.hand_over_log(id)).unwrap_or_default();
+    world.instance.subscribers.iter().map(|s| (s.id.clone(), log(&s.id))).collect()
+}
+
+fn copy(from: &Path, to: PathBuf) -> PathBuf {
+    for stream in std::fs::read_dir(from).unwrap() {
+        let stream = stream.unwrap();
+        let folder = to.join(stream.file_name());
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in std::fs::read_dir(stream.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+    }
+    to
+}
+
+fn end_all_but_the_server(world: &mut World) {
+    let bridges: Vec<_> = world.instance.subscribers.iter().map(|s| format!("subscriber-{}", s.id)).collect();
+    for name in [vec![format!("agent-{JAIL}"), RELAY.to_owned()], bridges].concat() {
+        world.end(&name).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twice() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    world.start_everything().unwrap();
+    let mut day = Day::of(JAIL);
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    let folder = world.instance.dir.join("archive");
+    archive(&world, &folder);
+    let morning = copy(&folder, world.instance.dir.join("archive-of-the-morning"));
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    let second = archive(&world, &folder);
+    assert!(second[0]["messages"].as_u64().unwrap() > 0, "the chain goes on: {second}");
+
+    let hub = world.hub().await.unwrap();
+    let (told, routed) = (hub.notices("*").await.unwrap().len(), hub.routed().await.unwrap().len());
+    let (code, said) = restore(&world, &folder, &[]);
+    assert_eq!(code, DATA, "a cluster that is not empty: {said}");
+    end_all_but_the_server(&mut world);
+    let logged = logs(&world);
+
+    // A torn or changed archive is refused before anything is written.
+    world.lose_everything().unwrap();
+    let torn = copy(&folder, world.instance.dir.join("archive-torn"));
+    let segment = std::fs::read_dir(torn.join("ANSWERS")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&segment).unwrap();
+    std::fs::write(&segment, &text[..text.len() / 2]).unwrap();
+    let (code, said) = restore(&world, &torn, &[]);
+    assert!(code == DATA && said.contains("torn"), "{code}: {said}");
+
+    // Cut short after the morning, and gone on with.
+    let (code, said) = restore(&world, &morning, &[]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = restore(&world, &folder, &[]);
+    assert!(code == DATA && said.contains("--resume"), "{code}: {said}");
+    let (code, said) = restore(&world, &folder, &["--resume"]);
+    assert_eq!(code, 0, "{said}");
+
+    world.render_accounts().unwrap();
+    world.server.restart().unwrap();
+    world.provision().unwrap();
+    world.start_everything().unwrap();
+    // Every event comes to the relay again and is answered from its record; every notice to its subscriber, which knows it.
+    day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
+    let hub = world.hub().await.unwrap();
+    hub.settled("INGEST", "relay", AFTER_REDELIVERY).await.unwrap();
+    assert_eq!(hub.notices("*").await.unwrap().len(), told, "no notice was added");
+    assert_eq!(hub.routed().await.unwrap().len(), routed, "nothing was routed again");
+    assert_eq!(logs(&world), logged, "nothing was handed over again");
+    assert!(
+        world.log_of(RELAY).contains("this is not the stream that was folded"),
+        "{}",
+        world.log_of(RELAY)
+    );
+    let verdict = world.ask(RELAY, &["audit", "--json", "--grace-s", "0"]).unwrap();
+    assert_eq!(verdict["counts"]["routed"], routed, "{verdict:#}");
+
+    // The day goes on, in the streams and in the same archive.
+    day.export(&world, 8).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    let third = archive(&world, &folder);
+    assert!(third[0]["messages"].as_u64().unwrap() > 0, "{third}");
+}

@@ -1,0 +1,63 @@
+//! What people do to streams and durables: a durable deleted by mistake, a stream without room.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rand::seq::IndexedRandom;
+use sallyport_proto::subject;
+
+use super::Done;
+use crate::{World, flow::Pace};
+
+/// Until somebody notices.
+const AWAY_FOR: Duration = Duration::from_secs(4);
+/// Until there is room again.
+const FULL_FOR: Duration = Duration::from_secs(8);
+/// Room that is left when the limit is set: a few messages.
+const ROOM_BYTES: i64 = 4_096;
+
+/// An agency's durable is deleted, and made again by `provision`: it starts from the beginning of the stream, and nothing
+/// may be handed over a second time for that.
+pub(super) fn subscriber_durable_deleted(world: &mut World) -> Result<Done> {
+    deleted(world, &[(subject::DELIVER, "demo-supervision"), (subject::DELIVER, "demo-marshals")])
+}
+
+/// The same of a durable that the relay nodes share: everything is routed or forwarded again, and nothing told twice.
+pub(super) fn relay_durable_deleted(world: &mut World) -> Result<Done> {
+    deleted(world, &[(subject::INGEST, subject::RELAY_DURABLE), (subject::RECEIPTS, subject::RELAY_DURABLE)])
+}
+
+fn deleted(world: &mut World, any_of: &[(&str, &str)]) -> Result<Done> {
+    let (stream, durable) = any_of.choose(&mut world.rng).copied().context("a durable")?;
+    let stored = world.at_hub(async |hub| {
+        let stream = hub.stream(stream).await?;
+        stream.delete_consumer(durable).await.context("delete the durable")?;
+        Ok(stream.cached_info().state.messages)
+    })?;
+    crate::lasting(AWAY_FOR);
+    world.provision()?;
+    Ok(Done::noted(format!("{durable} on {stream}, made again over {stored} stored messages")))
+}
+
+/// A stream may grow no further for a while: what comes waits where it is kept, and goes on afterwards.
+pub(super) fn at_its_limit(world: &mut World, name: &str) -> Result<Done> {
+    let burst = world.jails.flow(Pace::BURST)?;
+    let before = world.at_hub(async |hub| {
+        let info = hub.stream(name).await?.cached_info().clone();
+        let mut tight = info.config.clone();
+        tight.max_bytes = i64::try_from(info.state.bytes).context("bytes")? + ROOM_BYTES;
+        hub.login.js.update_stream(tight).await.context("take the room away")?;
+        Ok(info)
+    })?;
+    crate::lasting(FULL_FOR);
+    let stored = world.at_hub(async |hub| {
+        let stored = hub.stream(name).await?.cached_info().state.messages;
+        hub.login.js.update_stream(before.config.clone()).await.context("give the room back")?;
+        Ok(stored)
+    })?;
+    ensure!(stored >= before.state.messages, "{name} lost messages");
+    burst.finish()?;
+    let note =
+        format!("{name} took {} messages more in {} s", stored - before.state.messages, FULL_FOR.as_secs());
+    Ok(Done::noted(note))
+}

@@ -1,0 +1,439 @@
+//! A whole instance on a cluster of three: relay nodes, agents and bridges as real processes, each with a link of its own
+//! to the servers, and whatever ended by itself started again, as a service manager does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use sallyport_e2e::{
+    Hub, day,
+    world::{AGENT, ANY_PORT, OBSERVER, RELAY, SUBSCRIBER, open_any_port, read_registry, with_user},
+};
+use sallyport_ground::{Instance, demo};
+use sallyport_harness::{Cluster, Program, Recipe, Server};
+use tempfile::TempDir;
+
+use crate::{
+    flow::Jails,
+    ground::{self, Machine, Volume},
+    link::Link,
+};
+
+/// Relay nodes in the registry; the first two run from the start, the third joins.
+pub const NODES: [&str; 3] = ["a", "b", "c"];
+/// Which of them run from the start.
+const NODES_AT_START: usize = 2;
+/// The folder's name begins so, with our process id behind it: what a killed run left mounted is found by it.
+const PREFIX: &str = "sallyport-faults-";
+/// `provision` makes eight replicated streams and as many durables, each synced by three.
+const PROVISION_DEADLINE: Duration = Duration::from_secs(120);
+/// A command that asks a running program.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+/// After SIGTERM: the grace period of our programs and some.
+const END_DEADLINE: Duration = Duration::from_secs(25);
+/// Everybody is at work.
+const UP_DEADLINE: Duration = Duration::from_secs(60);
+const LOG_FILTER: &str =
+    "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug";
+
+/// What a world's disks can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disks {
+    /// Nothing but hold.
+    Plain,
+    /// Those named by [`Volumes`] can be full.
+    Small,
+    /// All forget what was not synced.
+    OneMachine,
+}
+
+/// The disks that can be full.
+#[derive(Debug)]
+pub struct Volumes {
+    /// The store of the last server.
+    pub server: Volume,
+    /// The store of the last jail's agent.
+    pub outbox: Volume,
+    /// The read model of the second relay node.
+    pub read_model: Volume,
+    /// The store of the first agency's bridge.
+    pub bridge: Volume,
+}
+
+/// One instance. Dropped: every process killed, everything mounted and written taken away.
+pub struct World {
+    /// Keys, registry, configurations.
+    pub instance: Instance,
+    /// What the jails exported.
+    pub jails: Jails,
+    /// Chooses whom a fault hits.
+    pub rng: StdRng,
+    programs: BTreeMap<String, Program>,
+    /// Programs that a service manager would keep running.
+    kept: BTreeSet<String>,
+    programs_dir: BTreeMap<String, PathBuf>,
+    links: BTreeMap<String, Link>,
+    /// The servers.
+    pub cluster: Cluster,
+    /// Disks that can be full.
+    pub volumes: Option<Volumes>,
+    /// The disk that can lose what was not synced.
+    pub machine: Option<Machine>,
+    runtime: tokio::runtime::Runtime,
+    _dir: TempDir,
+}
+
+impl World {
+    /// A provisioned world in which everybody runs.
+    pub fn start(seed: u64, disks: Disks) -> Result<Self> {
+        let mut world = Self::prepared(seed, disks)?;
+        world.start_all()?;
+        Ok(world)
+    }
+
+    /// A provisioned world in which no program runs yet.
+    pub fn prepared(seed: u64, disks: Disks) -> Result<Self> {
+        ground::sweep(PREFIX);
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let scratch = tempfile::Builder::new().prefix(&prefix).tempdir().context("make a folder")?;
+        let dir = scratch.path().join("machine");
+        std::fs::create_dir_all(&dir).context("make the machine's folder")?;
+        let machine = match disks {
+            Disks::OneMachine => Some(Machine::mount(&dir)?),
+            Disks::Plain | Disks::Small => None,
+        };
+        // What the jails' own systems exported is no part of what a power cut hits here.
+        let exports = scratch.path().join("exports");
+        std::fs::create_dir_all(&exports).context("make the folder of exports")?;
+        std::os::unix::fs::symlink(&exports, dir.join("exports")).context("name the folder of exports")?;
+        let mut instance = instance(&dir)?;
+        let volumes = match disks {
+            Disks::Small => Some(volumes(&instance)?),
+            Disks::Plain | Disks::OneMachine => None,
+        };
+        let text = rendered(&instance)?;
+        let mut cluster = Cluster::start_in(&dir, &["--no_advertise=true"], |_| text.clone())?;
+        let ports: Vec<u16> = cluster.nodes().iter().map(Server::port).collect();
+        instance.nats_port = *ports.first().context("a cluster has nodes")?;
+        instance.write()?;
+        open_any_port(&instance)?;
+        let mut links = BTreeMap::new();
+        for name in everybody(&instance) {
+            let link = Link::to(&ports)?;
+            reach_through(&config_of(&instance, &name)?, &instance, &link)?;
+            links.insert(name, link);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("start a runtime")?;
+        let world = Self {
+            jails: Jails::of(&instance, |_| Recipe::with_faults(AGENT))?,
+            rng: StdRng::seed_from_u64(seed),
+            programs: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            programs_dir: BTreeMap::new(),
+            links,
+            cluster,
+            volumes,
+            machine,
+            runtime,
+            instance,
+            _dir: scratch,
+        };
+        world.provision()?;
+        Ok(world)
+    }
+
+    /// Starts two relay nodes, every agent and every bridge, and waits until they work.
+    pub fn start_all(&mut self) -> Result<()> {
+        for name in self.from_the_start() {
+            self.begin(&name, None)?;
+        }
+        self.wait_until_up()?;
+        if let Some(machine) = &self.machine {
+            machine.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Names of the programs that run from the start.
+    pub fn from_the_start(&self) -> Vec<String> {
+        let late: Vec<String> = NODES.iter().skip(NODES_AT_START).map(|node| relay(node)).collect();
+        everybody(&self.instance).into_iter().filter(|name| !late.contains(name)).collect()
+    }
+
+    /// Runs `provision` and expects that nothing is left to say.
+    pub fn provision(&self) -> Result<()> {
+        let config = self.instance.relay_config(NODES[0]);
+        let recipe = Recipe::with_faults(RELAY)?.args(["provision", "--json", "--config"]).arg(config);
+        let ended = recipe.run(PROVISION_DEADLINE)?;
+        ensure!(ended.code()? == 0, "provision: {ended:?}");
+        Ok(())
+    }
+
+    /// From the next start on, this program is taken from another folder, or from the usual one again: another version of
+    /// it, which may know one address of the cluster only.
+    pub fn take_from(&mut self, name: &str, dir: Option<&Path>) -> Result<()> {
+        let Some(dir) = dir else {
+            self.programs_dir.remove(name);
+            return Ok(());
+        };
+        let config = config_of(&self.instance, name)?;
+        let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+        let link = self.link(name)?;
+        let text = text.replace(&link.url(), &link.first_url()?);
+        std::fs::write(previous_of(&config), text).context("write a configuration of another version")?;
+        self.programs_dir.insert(name.to_owned(), dir.to_owned());
+        Ok(())
+    }
+
+    /// Starts a program and keeps it running from now on; with a crash point if one is given.
+    pub fn begin(&mut self, name: &str, fault: Option<&str>) -> Result<()> {
+        let program = program_of(name)?;
+        let config = config_of(&self.instance, name)?;
+        let (recipe, config) = match self.programs_dir.get(name) {
+            Some(dir) => (Recipe::at(&dir.join(program)), previous_of(&config)),
+            None => (Recipe::with_faults(program)?, config),
+        };
+        let mut recipe = recipe
+            .args(["run", "--config"])
+            .arg(config)
+            .stderr_to(self.instance.dir.join(format!("{name}.log")))
+            .env("SALLYPORT_LOG", LOG_FILTER)
+            .env("SALLYPORT_CLOCK_OFFSET", self.clock_file(name));
+        if let Some(fault) = fault {
+            recipe = recipe.env("SALLYPORT_FAULT", fault);
+        }
+        self.programs.insert(name.to_owned(), recipe.start()?);
+        self.kept.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// A running program.
+    pub fn program(&mut self, name: &str) -> Result<&mut Program> {
+        self.programs.get_mut(name).with_context(|| format!("{name} does not run"))
+    }
+
+    /// `kill -9`; it is started again by [`World::revive`].
+    pub fn kill9(&mut self, name: &str) -> Result<()> {
+        self.program(name)?.kill9()?;
+        self.programs.remove(name);
+        Ok(())
+    }
+
+    /// Asks it to end and waits; it stays away until it is begun again.
+    pub fn end(&mut self, name: &str) -> Result<ExitStatus> {
+        self.kept.remove(name);
+        let mut program = self.programs.remove(name).with_context(|| format!("{name} does not run"))?;
+        program.terminate()?;
+        program.wait(END_DEADLINE)
+    }
+
+    /// Kills a program that stays away until it is begun again.
+    pub fn end_by_kill(&mut self, name: &str) -> Result<()> {
+        self.kept.remove(name);
+        self.kill9(name)
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self, name: &str, deadline: Duration) -> Result<ExitStatus> {
+        let status = self.program(name)?.wait(deadline)?;
+        self.programs.remove(name);
+        Ok(status)
+    }
+
+    /// Starts whatever should run and does not; gives how many that were.
+    pub fn revive(&mut self) -> Result<usize> {
+        let mut revived = 0;
+        for name in self.kept.clone() {
+            let runs = self.programs.get_mut(&name).map_or(Ok(false), Program::is_running)?;
+            if !runs {
+                self.begin(&name, None)?;
+                revived += 1;
+            }
+        }
+        Ok(revived)
+    }
+
+    /// Stops every program and every server at one moment, sets aside what has reached the disk, and kills them all.
+    pub fn power_off(&mut self) -> Result<()> {
+        for program in self.programs.values_mut() {
+            // It may have ended by itself.
+            let _ = program.freeze();
+        }
+        for node in self.cluster.nodes() {
+            node.freeze()?;
+        }
+        if let Some(machine) = &mut self.machine {
+            machine.keep_what_reached_the_disk()?;
+        }
+        self.programs.clear();
+        for node in self.cluster.nodes() {
+            node.kill9()?;
+        }
+        Ok(())
+    }
+
+    /// Running programs whose names begin so.
+    pub fn running(&self, prefix: &str) -> Vec<String> {
+        self.programs.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+    }
+
+    /// One of them, by chance.
+    pub fn any(&mut self, prefix: &str) -> Result<String> {
+        let names = self.running(prefix);
+        names.choose(&mut self.rng).cloned().with_context(|| format!("nobody runs as {prefix}*"))
+    }
+
+    /// A program's way to the servers.
+    pub fn link(&self, name: &str) -> Result<&Link> {
+        self.links.get(name).with_context(|| format!("{name} has no link"))
+    }
+
+    /// The file that says by how many seconds a program's clock is wrong.
+    pub fn clock_file(&self, name: &str) -> PathBuf {
+        self.instance.dir.join(format!("{name}.clock"))
+    }
+
+    /// What a program logged.
+    pub fn log_of(&self, name: &str) -> String {
+        let file = self.instance.dir.join(format!("{name}.log"));
+        std::fs::read_to_string(&file).unwrap_or_else(|error| format!("({}: {error})", file.display()))
+    }
+
+    /// The ends of all logs, for a failure.
+    pub fn logs(&self) -> String {
+        const LINES_QUOTED: usize = 15;
+        let end = |name: &String| {
+            let log = self.log_of(name);
+            let lines: Vec<_> = log.lines().collect();
+            format!("--- {name}\n{}\n", lines[lines.len().saturating_sub(LINES_QUOTED)..].join("\n"))
+        };
+        self.kept.iter().map(end).collect()
+    }
+
+    /// Runs a command of a program that prints one JSON object.
+    pub fn ask(&self, name: &str, args: &[&str]) -> Result<serde_json::Value> {
+        self.ask_lines(name, args)?.pop().with_context(|| format!("{name} {args:?} printed nothing"))
+    }
+
+    /// Runs a command of a program that prints JSON objects, one on each line.
+    pub fn ask_lines(&self, name: &str, args: &[&str]) -> Result<Vec<serde_json::Value>> {
+        let (word, rest) = args.split_first().context("a command has a word")?;
+        let config = config_of(&self.instance, name)?;
+        let recipe = Recipe::with_faults(program_of(name)?)?.arg(word).arg("--config").arg(config).args(rest);
+        let ended = recipe.run(COMMAND_DEADLINE)?;
+        ensure!(ended.code()? == 0, "{name} {args:?}: {ended:?}");
+        let read =
+            |line: &String| serde_json::from_str(line).with_context(|| format!("{name} printed {line}"));
+        ended.stdout.iter().map(read).collect()
+    }
+
+    /// Does something with the hub's streams, as a user that only tests have.
+    pub fn at_hub<T>(&self, work: impl AsyncFn(&Hub) -> Result<T>) -> Result<T> {
+        self.runtime.block_on(async {
+            let hub = Hub::open(&self.cluster.url(), read_registry(&self.instance)?).await?;
+            let done = work(&hub).await;
+            let _ = hub.login.client.drain().await;
+            done
+        })
+    }
+
+    /// Waits until every running relay node and bridge pulls.
+    pub fn wait_until_up(&mut self) -> Result<()> {
+        let nodes = self.running("relay-").len();
+        let bridges: Vec<String> = self.instance.subscribers.iter().map(|s| s.id.clone()).collect();
+        let waited = crate::calm::until("everybody pulls", UP_DEADLINE, || {
+            self.revive()?;
+            let up = self.at_hub(async |hub| {
+                let mut up = hub.pulls_waiting("INGEST", "relay").await? >= nodes;
+                for bridge in &bridges {
+                    up &= hub.pulls_waiting("DELIVER", bridge).await? > 0;
+                }
+                Ok(up)
+            });
+            Ok(up.unwrap_or(false).then_some(()))
+        });
+        waited.with_context(|| self.logs())
+    }
+}
+
+/// A relay node's name as a program.
+pub fn relay(node: &str) -> String {
+    format!("relay-{node}")
+}
+
+fn everybody(instance: &Instance) -> Vec<String> {
+    let nodes = instance.nodes.iter().map(|node| relay(node));
+    let bridges = instance.subscribers.iter().map(|s| format!("subscriber-{}", s.id));
+    let agents = instance.facilities.iter().map(|f| format!("agent-{}", f.ori));
+    nodes.chain(bridges).chain(agents).collect()
+}
+
+fn program_of(name: &str) -> Result<&'static str> {
+    let programs = [("relay-", RELAY), ("agent-", AGENT), ("subscriber-", SUBSCRIBER)];
+    let found = programs.into_iter().find(|(prefix, _)| name.starts_with(prefix));
+    Ok(found.with_context(|| format!("{name} is nobody"))?.1)
+}
+
+fn config_of(instance: &Instance, name: &str) -> Result<PathBuf> {
+    let (_, who) = name.split_once('-').with_context(|| format!("{name} is nobody"))?;
+    Ok(match program_of(name)? {
+        RELAY => instance.relay_config(who),
+        AGENT => instance.agent_config(who),
+        _ => instance.subscriber_config(who),
+    })
+}
+
+/// Beside it, so that what it names is found.
+fn previous_of(config: &Path) -> PathBuf {
+    config.with_extension("previous.toml")
+}
+
+fn instance(dir: &Path) -> Result<Instance> {
+    let mut instance = demo(dir, ANY_PORT);
+    instance.replicas = 3;
+    instance.nodes = NODES.map(str::to_owned).to_vec();
+    for facility in &mut instance.facilities {
+        facility.http_port = ANY_PORT;
+        facility.mapping = Some(day::mapping(dir)?);
+    }
+    instance.write()?;
+    Ok(instance)
+}
+
+fn volumes(instance: &Instance) -> Result<Volumes> {
+    let jail = instance.facilities.last().context("an instance has jails")?;
+    let agency = instance.subscribers.first().context("an instance has agencies")?;
+    Ok(Volumes {
+        server: Volume::mount(&instance.dir.join("node-3/store"))?,
+        outbox: Volume::mount(&instance.agent_store(&jail.ori))?,
+        read_model: Volume::mount(&instance.dir.join(relay(NODES[1])))?,
+        bridge: Volume::mount(&instance.subscriber_store(&agency.id))?,
+    })
+}
+
+/// The servers' accounts as `provision` renders them, with the observing user.
+fn rendered(instance: &Instance) -> Result<String> {
+    let config = instance.relay_config(NODES[0]);
+    let recipe =
+        Recipe::with_faults(RELAY)?.args(["provision", "--server-config-only", "--config"]).arg(config);
+    let ended = recipe.run(PROVISION_DEADLINE)?;
+    ensure!(ended.code()? == 0, "provision --server-config-only: {ended:?}");
+    with_user(&std::fs::read_to_string(instance.server_config()).context("read nats.conf")?, "HUB", OBSERVER)
+}
+
+fn reach_through(config: &Path, instance: &Instance, link: &Link) -> Result<()> {
+    let text = std::fs::read_to_string(config).with_context(|| format!("read {}", config.display()))?;
+    let direct = format!("nats://127.0.0.1:{}", instance.nats_port);
+    let changed = text.replace(&direct, &link.url());
+    ensure!(changed != text, "{} does not name {direct}", config.display());
+    std::fs::write(config, changed).with_context(|| format!("write {}", config.display()))
+}

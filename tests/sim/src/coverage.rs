@@ -1,0 +1,204 @@
+//! What of the machines and of the shells was gone through. A run over many seeds that leaves a transition out proves
+//! nothing about it, and says so.
+
+use std::collections::BTreeMap;
+
+use sallyport_agent_core::outbox::{Effect, Status};
+use sallyport_relay_core::commit::Transition;
+
+use crate::broker::Came;
+
+/// How a message was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Settling {
+    /// By a plain ack.
+    Ack,
+    /// And the broker confirmed it.
+    Confirmed,
+    /// Nobody knows.
+    NotConfirmed,
+    /// After it had been delivered again.
+    Late,
+    /// It had been settled before.
+    Again,
+    /// Given back for a while.
+    Nak,
+}
+
+impl Settling {
+    const ALL: [Self; 6] =
+        [Self::Ack, Self::Confirmed, Self::NotConfirmed, Self::Late, Self::Again, Self::Nak];
+}
+
+/// Every point at which a program may die, in the order of an event's way. Those of the product's own programs have the
+/// names that they have there.
+pub(crate) const POINTS: [&str; 31] = [
+    "agent.intake.before-commit",
+    "agent.intake.after-commit",
+    "agent.publish.before-send",
+    "agent.publish.after-puback",
+    "agent.answer.before-store",
+    "agent.answer.after-store",
+    "relay.intake.after-pull",
+    "relay.commit.before",
+    "relay.commit.before-last-message",
+    "relay.commit.after-batch-ack",
+    "relay.commit.after-batch",
+    "relay.commit.after",
+    "relay.answer.before-publish",
+    "relay.answer.after-publish",
+    "relay.answer.after-parking",
+    "relay.answer.before-settle",
+    "relay.answer.after-settle",
+    "relay.forward.after-pull",
+    "relay.forward.before-settle",
+    "relay.track.before-commit",
+    "relay.track.after-commit",
+    "subscriber.receive.after-pull",
+    "subscriber.store.after-commit",
+    "subscriber.log.torn",
+    "subscriber.log.after-append",
+    "subscriber.receipt.before-publish",
+    "subscriber.receipt.after-puback",
+    "subscriber.settle.after",
+    "subscriber.outbox.before-publish",
+    "subscriber.outbox.after-puback",
+    "agent.disk.torn",
+];
+
+/// Points that a notice seldom passes: programs die there more readily.
+pub(crate) const SELDOM_PASSED: [&str; 4] = [
+    "relay.answer.after-parking",
+    "subscriber.outbox.before-publish",
+    "subscriber.outbox.after-puback",
+    "subscriber.log.torn",
+];
+
+/// The outbox row's table: where it stands, what comes, what that does.
+pub(crate) const OUTBOX: [&str; 16] = [
+    "open + due -> sent",
+    "open + early -> nothing",
+    "open + unsent -> due",
+    "open + acceptance -> closed",
+    "open + acceptance of other bytes -> not this row",
+    "open + permanent refusal -> closed",
+    "open + curable refusal -> stays open",
+    "accepted + acceptance -> already closed",
+    "accepted + refusal -> already closed",
+    "accepted + due -> nothing",
+    "refused + acceptance -> closed",
+    "refused + acceptance of other bytes -> not this row",
+    "refused + refusal -> already closed",
+    "refused + due -> nothing",
+    "accepted + unsent -> nothing",
+    "refused + unsent -> nothing",
+];
+
+/// What was seen over one run, or over many.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Coverage {
+    transitions: BTreeMap<Transition, u64>,
+    outbox: BTreeMap<String, u64>,
+    settlings: BTreeMap<Settling, u64>,
+    came: BTreeMap<Came, u64>,
+    passed: BTreeMap<&'static str, u64>,
+    crashed: BTreeMap<&'static str, u64>,
+    /// Crashes of programs.
+    pub(crate) crashes: u64,
+}
+
+impl Coverage {
+    pub(crate) fn passed(&mut self, point: &'static str) {
+        count(&mut self.passed, point, 1);
+    }
+
+    pub(crate) fn crashed_at(&mut self, point: &'static str) {
+        count(&mut self.crashed, point, 1);
+    }
+
+    pub(crate) fn transitions(&mut self, trail: &[Transition]) {
+        trail.iter().for_each(|transition| count(&mut self.transitions, *transition, 1));
+    }
+
+    pub(crate) fn settled(&mut self, how: Settling) {
+        count(&mut self.settlings, how, 1);
+    }
+
+    pub(crate) fn came(&mut self, why: Came) {
+        count(&mut self.came, why, 1);
+    }
+
+    /// One step of an outbox row.
+    pub(crate) fn outbox(&mut self, stood: Status, input: &str, effect: &str) {
+        let stood = match stood {
+            Status::Open { .. } => "open",
+            Status::Accepted => "accepted",
+            Status::Refused(_) => "refused",
+        };
+        count(&mut self.outbox, format!("{stood} + {input} -> {effect}"), 1);
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        add(&mut self.transitions, other.transitions);
+        add(&mut self.outbox, other.outbox);
+        add(&mut self.settlings, other.settlings);
+        add(&mut self.came, other.came);
+        add(&mut self.passed, other.passed);
+        add(&mut self.crashed, other.crashed);
+        self.crashes += other.crashes;
+    }
+
+    /// Everything that there is to go through, with how often it was.
+    fn visited(&self) -> Vec<(String, u64)> {
+        let times = |times: Option<&u64>| times.copied().unwrap_or_default();
+        let transitions =
+            Transition::ALL.iter().map(|t| (format!("commit: {t:?}"), times(self.transitions.get(t))));
+        let outbox = OUTBOX.iter().map(|t| (format!("outbox: {t}"), times(self.outbox.get(*t))));
+        let settlings =
+            Settling::ALL.iter().map(|t| (format!("settling: {t:?}"), times(self.settlings.get(t))));
+        let came = Came::ALL.iter().map(|t| (format!("delivery: {t:?}"), times(self.came.get(t))));
+        let passed = POINTS.iter().filter(|point| !point.ends_with("torn"));
+        let passed = passed.map(|p| (format!("point: {p}"), times(self.passed.get(p))));
+        let crashed = POINTS.iter().map(|p| (format!("crash: {p}"), times(self.crashed.get(p))));
+        transitions.chain(outbox).chain(settlings).chain(came).chain(passed).chain(crashed).collect()
+    }
+
+    /// Everything that was not gone through, by name.
+    pub(crate) fn not_visited(&self) -> Vec<String> {
+        self.visited().into_iter().filter(|(_, times)| *times == 0).map(|(name, _)| name).collect()
+    }
+
+    /// What was gone through most seldom: how much luck a run needs.
+    pub(crate) fn seldom(&self) -> Vec<(String, u64)> {
+        let mut visited = self.visited();
+        visited.sort_by_key(|(_, times)| *times);
+        visited.truncate(SELDOM_MAX);
+        visited
+    }
+
+    /// Rows of the outbox that did what its table does not have.
+    pub(crate) fn beyond_the_table(&self) -> Vec<String> {
+        self.outbox.keys().filter(|step| !OUTBOX.contains(&step.as_str())).cloned().collect()
+    }
+}
+
+/// As many of the most seldom ones are named.
+const SELDOM_MAX: usize = 5;
+
+fn count<K: Ord>(counted: &mut BTreeMap<K, u64>, key: K, times: u64) {
+    *counted.entry(key).or_default() += times;
+}
+
+fn add<K: Ord>(counted: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
+    more.into_iter().for_each(|(key, times)| count(counted, key, times));
+}
+
+/// The table's word for an effect.
+pub(crate) fn word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Closed => "closed",
+        Effect::StaysOpen => "stays open",
+        Effect::AlreadyClosed => "already closed",
+        Effect::NotThisRow => "not this row",
+    }
+}

@@ -1,0 +1,190 @@
+//! What the relay answers, as the agent takes it: live, and what was missed by catch-up. Verified, applied in one
+//! transaction with the position it came from, known by digest when it comes again.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use bytes::Bytes;
+use sallyport_agent_core::outbox::{Effect, Row, Status};
+use sallyport_proto::{
+    answer::{Answer, Body, RelayedReceipt, is_permanent},
+    envelope::Digest,
+    ids::{EventId, NoticeId},
+    limits::CATCHUP_PAGE_MAX,
+    receipt::Receipt,
+    subject,
+};
+use tokio::sync::mpsc;
+
+use super::{Jail, Record};
+use crate::{
+    coverage::word,
+    exec::{S, Us},
+    process::Life,
+};
+
+/// A core subscription may lose an answer at any time: nothing is missed for longer than this.
+const EVERY: Us = 60 * S;
+/// When nobody served.
+const RETRY: Us = 5 * S;
+
+pub(super) async fn live(jail: Rc<Jail>, life: Life, mut answers: mpsc::Receiver<Bytes>) {
+    while let Some(first) = answers.recv().await {
+        let mut chunk = vec![first];
+        while let Ok(more) = answers.try_recv() {
+            chunk.push(more);
+        }
+        take(&jail, &life, chunk, None).await;
+    }
+}
+
+/// At every start and connect, and every minute.
+pub(super) async fn catch_up(jail: Rc<Jail>, life: Life) {
+    loop {
+        let done = all_pages(&jail, &life).await;
+        let connected = life.of.connected.notified();
+        futures_util::pin_mut!(connected);
+        let wait = life.world().exec.sleep(if done { EVERY } else { RETRY });
+        futures_util::future::select(connected, wait).await;
+    }
+}
+
+async fn all_pages(jail: &Jail, life: &Life) -> bool {
+    loop {
+        let (sequence, created) = jail.store.borrow().position;
+        let Some((answers, end, more)) = page(jail, life, sequence, created).await else { return false };
+        take(jail, life, answers, Some(end)).await;
+        if !more {
+            return true;
+        }
+    }
+}
+
+type Page = (Vec<Bytes>, (u64, Us), bool);
+
+/// One page, as any node serves it from the leader of ANSWERS.
+async fn page(jail: &Jail, life: &Life, after: u64, created: Option<Us>) -> Option<Page> {
+    if life.world().serving.borrow().is_empty() {
+        return None;
+    }
+    let prefix = format!("hub.v1.answer.{}.{}.", jail.jurisdiction, jail.ori);
+    let look = move |broker: &crate::broker::Broker| {
+        let answers = broker.stream(subject::ANSWERS);
+        // A jail that knows another stream of that name starts over.
+        let after = if created == Some(answers.created) { after } else { 0 };
+        let mine = answers.from(after + 1).iter().filter(|message| message.subject.starts_with(&prefix));
+        let page: Vec<_> = mine.take(CATCHUP_PAGE_MAX).cloned().collect();
+        let more = page.len() == CATCHUP_PAGE_MAX;
+        let sequence = page.last().map_or(after, |last| last.sequence);
+        let bytes = page.into_iter().map(|message| message.payload).collect();
+        (bytes, (sequence, answers.created), more)
+    };
+    life.ask(subject::ANSWERS, look).await
+}
+
+/// What some answers come to.
+struct Applied {
+    digests: Vec<Digest>,
+    rows: Vec<(usize, Row)>,
+    receipts: Vec<NoticeId>,
+}
+
+async fn take(jail: &Jail, life: &Life, answers: Vec<Bytes>, position: Option<(u64, Us)>) {
+    let applied = apply(jail, life, &answers);
+    let moved = position.is_some_and(|(s, c)| jail.store.borrow().position != (s, Some(c)));
+    if applied.digests.is_empty() && !moved {
+        return;
+    }
+    let closed: Vec<Row> = applied.rows.iter().map(|(_, row)| row.clone()).collect();
+    let Applied { digests, rows, receipts } = applied;
+    let record = Record::Answered { digests, rows, receipts, position };
+    jail.write(life, record, Some("agent.answer.before-store")).await;
+    closed.iter().for_each(|row| jail.close(life, row));
+    life.point("agent.answer.after-store").await;
+}
+
+fn apply(jail: &Jail, life: &Life, answers: &[Bytes]) -> Applied {
+    let store = jail.store.borrow();
+    let mut applied = Applied { digests: Vec::new(), rows: Vec::new(), receipts: Vec::new() };
+    let mut seen = BTreeSet::new();
+    for bytes in answers {
+        let digest = Digest::of(bytes);
+        if store.answers.contains(&digest) || !seen.insert(digest) {
+            continue;
+        }
+        let Ok(answer) = Answer::open(bytes, jail.registry.relay_keys()) else { continue };
+        if answer.ori != jail.ori {
+            continue;
+        }
+        applied.digests.push(digest);
+        // A row as the answers before this one left it.
+        let row_of = |n: usize, rows: &[(usize, Row)]| {
+            let changed = rows.iter().rev().find(|(at, _)| *at == n).map(|(_, row)| row.clone());
+            changed.unwrap_or_else(|| store.rows[n].row.clone())
+        };
+        match answer.body {
+            Body::Acceptance(events) => {
+                for event in events {
+                    let Some(n) = store.by_event(&event.event_id) else { continue };
+                    let mut row = row_of(n, &applied.rows);
+                    let stood = row.status;
+                    let effect = row.handle_acceptance(&event);
+                    let other = effect == Effect::NotThisRow;
+                    see(life, stood, if other { "acceptance of other bytes" } else { "acceptance" }, effect);
+                    if effect == Effect::Closed {
+                        applied.rows.push((n, row));
+                    }
+                }
+            }
+            Body::Refusal(refusal) => {
+                let Some(n) = store.by_digest(&refusal.digest) else { continue };
+                let mut row = row_of(n, &applied.rows);
+                let stood = row.status;
+                let effect = row.handle_refusal(&refusal);
+                let permanent = refusal.permanent && is_permanent(refusal.code);
+                let input = match stood {
+                    Status::Open { .. } if permanent => "permanent refusal",
+                    Status::Open { .. } => "curable refusal",
+                    Status::Accepted | Status::Refused(_) => "refusal",
+                };
+                see(life, stood, input, effect);
+                if effect == Effect::Closed {
+                    applied.rows.push((n, row));
+                }
+            }
+            Body::Progress(receipts) => {
+                applied.receipts.extend(receipts.iter().flat_map(|relayed| credited(jail, relayed)));
+            }
+            Body::Request(_) | Body::Resend(_) => {}
+        }
+    }
+    applied
+}
+
+/// The notices of a receipt that are this jail's, by event and digest.
+fn credited(jail: &Jail, relayed: &RelayedReceipt) -> Vec<NoticeId> {
+    let Ok(claimed) = Receipt::claimed(&relayed.receipt) else { return Vec::new() };
+    let Some(subscriber) = jail.registry.subscribers.get(&claimed.subscriber) else { return Vec::new() };
+    let Ok(receipt) = Receipt::open(&relayed.receipt, &subscriber.signing_key) else { return Vec::new() };
+    let store = jail.store.borrow();
+    let ours = |event: &EventId, digest: &Digest| {
+        store.by_event(event).is_some_and(|n| store.rows[n].row.digest == *digest)
+    };
+    let named = receipt.notices.into_iter();
+    named.filter(|n| ours(&n.notice_id.event(), &n.event_digest)).map(|n| n.notice_id).collect()
+}
+
+fn see(life: &Life, stood: Status, input: &str, effect: Effect) {
+    life.world().coverage.borrow_mut().outbox(stood, input, word(effect));
+}
+
+impl Jail {
+    /// A row was closed: the law looks whether it may be.
+    pub(super) fn close(&self, life: &Life, row: &Row) {
+        let world = life.world();
+        world.note(|| format!("row {} closes: {:?}", row.event_id, row.status));
+        if row.status == Status::Accepted {
+            let broken = world.law.borrow().closed(self.ori.as_str(), row.event_id.as_str(), &row.digest);
+            broken.into_iter().for_each(|what| world.found(what));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Deterministic simulation: the cores of agent, relay and subscriber (the subscriber's store and log included) over a
+//! simulated broker, simulated disks and clocks, all of which fail. One seed is one run, and always the same run.
+//!
+//! The way of a run: `story` (what happens in the jails) and `weather` (what may go wrong) are drawn from the seed;
+//! `jail`, `node` and `agency` are the programs' shells, with the product's own cores inside, on `exec`; `storm` strikes;
+//! `law` watches every store and settle; when all is quiet, `verdict` compares what was handed over with `reference`.
+//! `coverage` says what of the machines' tables was gone through; `mutant` breaks the shells on purpose.
+//!
+//! Out of scope: the real broker, links and disks (`tests/e2e`, `tests/harness`), and how fast anything is.
+#![allow(clippy::expect_used, reason = "a fault of the simulation itself ends the run, loudly")]
+
+mod agency;
+mod broker;
+mod chance;
+mod coverage;
+mod disk;
+mod exec;
+mod ground;
+mod jail;
+mod law;
+mod many;
+mod mutant;
+mod net;
+mod node;
+mod process;
+mod reference;
+mod run;
+mod storm;
+mod story;
+mod verdict;
+mod weather;
+mod world;
+
+pub use many::{Budget, Failure, Summary, kept_seeds, many};
+pub use mutant::Mutant;
+pub use run::{Options, Outcome, run};

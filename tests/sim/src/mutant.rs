@@ -1,0 +1,39 @@
+//! Deliberate defects of the simulated shells: tests of the tests. Each must be found within a few seeds.
+
+/// One defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// The agent closes a row when the broker has acked it.
+    RetireOnPubAck,
+    /// A node settles what it pulled before it is committed.
+    SettleBeforeCommit,
+    /// A node takes a refused or unanswered batch for another node's success, without asking the leader.
+    AnswerWithoutLeaderRead,
+    /// `routed` records are written without an expected sequence.
+    NoExpectedSequence,
+    /// The fold passes receipts on to the jail as well, to be quicker than the durable that does it.
+    EffectInFold,
+    /// A subscriber settles what it pulled before it is stored and answered.
+    SettleBeforeStore,
+    /// A subscriber hands over what came before it has looked whether it is stored.
+    HandOverBeforeStore,
+    /// Found here once: a row waits until the time that a clock which was ahead has given it.
+    WaitForAClockThatWasAhead,
+    /// Found here once: a node settles receipts that its older registry cannot place.
+    SettleUnplacedReceipts,
+}
+
+impl Mutant {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::RetireOnPubAck,
+        Self::SettleBeforeCommit,
+        Self::AnswerWithoutLeaderRead,
+        Self::NoExpectedSequence,
+        Self::EffectInFold,
+        Self::SettleBeforeStore,
+        Self::HandOverBeforeStore,
+        Self::WaitForAClockThatWasAhead,
+        Self::SettleUnplacedReceipts,
+    ];
+}

@@ -1,0 +1,112 @@
+//! Folds the streams into the node's read model: facts and positions in one transaction. A fold has no effects (the one
+//! that has is a mutant).
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use sallyport_proto::answer::Body;
+use sallyport_relay_core::ledger::{self, Model, Record, Stream};
+
+use super::{Node, answer, forward};
+use crate::{
+    broker::{Broker, Came, Delivered, Message},
+    exec::{MS, Us},
+    mutant::Mutant,
+    process::Life,
+    world::World,
+};
+
+/// Between looks at a stream that has nothing new.
+const LOOK_EVERY: Us = 2_000 * MS;
+/// Records of one transaction.
+const RECORDS_MAX: usize = 50;
+
+/// What lies on the node's disk.
+#[derive(Debug, Default)]
+pub(crate) struct ReadModel {
+    pub(crate) model: Model,
+    /// Of each stream: when it was created, and the last sequence that was folded.
+    positions: BTreeMap<Stream, (Us, u64)>,
+}
+
+pub(super) async fn run(node: Rc<Node>, life: Life) {
+    loop {
+        let mut more = false;
+        for &stream in Stream::ALL {
+            more |= one_batch(&node, &life, stream).await;
+        }
+        if !more {
+            life.sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Folds what is new; gives whether there may be more.
+async fn one_batch(node: &Node, life: &Life, stream: Stream) -> bool {
+    let position = node.read_model.borrow().positions.get(&stream).copied();
+    let (created, sequence) = position.map_or((None, 0), |(created, sequence)| (Some(created), sequence));
+    let look = move |broker: &Broker| {
+        let of = broker.stream(stream.name());
+        let rewound = created.is_some_and(|created| created != of.created) || of.last_sequence() < sequence;
+        let new: Vec<Message> = of.from(sequence + 1).iter().take(RECORDS_MAX).cloned().collect();
+        (of.created, rewound, new)
+    };
+    let Some((created, rewound, new)) = life.ask(stream.name(), look).await else { return false };
+    if rewound {
+        life.world().fault("read model rebuilt");
+        *node.read_model.borrow_mut() = ReadModel::default();
+        return true;
+    }
+    if life.world().is(Mutant::EffectInFold) && stream == Stream::Receipts {
+        effect(node, life, &new).await;
+    }
+    life.point("relay.track.before-commit").await;
+    let last = new.last().map_or(sequence, |last| last.sequence);
+    let more = new.len() == RECORDS_MAX;
+    {
+        let mut on_disk = node.read_model.borrow_mut();
+        fold(life.world(), &mut on_disk.model, stream, &new);
+        on_disk.positions.insert(stream, (created, last));
+    }
+    life.point("relay.track.after-commit").await;
+    more
+}
+
+fn fold(world: &World, model: &mut Model, stream: Stream, messages: &[Message]) {
+    for message in messages {
+        let record = Record {
+            stream,
+            sequence: message.sequence,
+            subject: &message.subject,
+            stored: world.time(message.stored),
+            payload: &message.payload,
+        };
+        ledger::changes(&record).into_iter().for_each(|change| model.apply(change));
+    }
+}
+
+/// The model that the streams add up to.
+pub(crate) fn rebuilt(world: &World) -> Model {
+    let mut model = Model::default();
+    for &stream in Stream::ALL {
+        fold(world, &mut model, stream, world.broker.borrow().stream(stream.name()).messages());
+    }
+    model
+}
+
+/// The defect: what must happen once is done where things are read again and again.
+async fn effect(node: &Node, life: &Life, new: &[Message]) {
+    for message in new {
+        let delivered = Delivered {
+            sequence: message.sequence,
+            subject: message.subject.clone(),
+            payload: message.payload.clone(),
+            stored: message.stored,
+            deliveries: 1,
+            came: Came::New,
+        };
+        let registry = node.routing().registry.clone();
+        if let Some((to, receipt)) = forward::relayed(life, &delivered, &registry) {
+            answer::send(node, life, &to, Body::Progress(vec![receipt])).await;
+        }
+    }
+}

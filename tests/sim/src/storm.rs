@@ -1,0 +1,172 @@
+//! The timed faults of one run: programs die, streams lose their leader, fill up, are made again; durables are deleted
+//! and made again or forget acks; links are cut; clocks drift, jump and leap. Drawn before the run, each at its time. At
+//! the end of the storm everything is mended.
+
+use std::rc::Rc;
+
+use sallyport_proto::subject;
+
+use crate::{
+    exec::{MS, S, Us},
+    node::Node,
+    process::Process,
+    weather::{STORM_ENDS, Timed, Weather},
+    world::World,
+};
+
+/// A leader change takes up to so long.
+const LEADERLESS_MAX: Us = 9 * S;
+const FULL_MAX: Us = 40 * S;
+const CUT_MAX: Us = 60 * S;
+/// Skew that nobody notices.
+const SKEW_MAX: u64 = 2 * S;
+/// A jump, either way.
+const JUMP_MAX: u64 = 300 * S;
+/// A leap into the future. Under the 28 days after which a relay takes what is fresh for too old.
+const LEAP_MAX: u64 = 5 * 24 * 3_600 * S;
+/// A leap over them, of a node only.
+const LEAP_OF_WEEKS: Us = 40 * 24 * 3_600 * S;
+/// Streams that a program may find without a leader, or full.
+const STREAMS: [&str; 4] = [subject::INGEST, subject::DELIVER, subject::RECEIPTS, subject::ANSWERS];
+
+/// Who is struck.
+pub(crate) struct Cast {
+    pub(crate) processes: Vec<Rc<Process>>,
+    pub(crate) nodes: Vec<Rc<Node>>,
+}
+
+/// Draws every timed fault of the run.
+pub(crate) fn brew(world: &Rc<World>, cast: &Rc<Cast>) {
+    let Timed {
+        kills,
+        leader_losses,
+        full_streams,
+        consumer_resets,
+        forgotten_acks,
+        streams_made_again,
+        link_cuts,
+        clock_changes,
+    } = world.weather.borrow().timed.clone();
+    let at_times = |count: u64, act: fn(&Rc<World>, &Cast)| {
+        for _ in 0..count {
+            let at = world.chance.borrow_mut().below(STORM_ENDS);
+            let cast = cast.clone();
+            world.later(at, move |world| act(world, &cast));
+        }
+    };
+    at_times(kills, kill);
+    at_times(leader_losses, lose_leader);
+    at_times(full_streams, fill_up);
+    at_times(consumer_resets, reset_consumer);
+    at_times(forgotten_acks, forget_acks);
+    at_times(streams_made_again, make_again);
+    at_times(link_cuts, cut_link);
+    at_times(clock_changes, change_clock);
+    let mixed = world.weather.borrow().mixed_registries;
+    for node in cast.nodes.clone() {
+        // A roll-out reaches each node at its own time.
+        let at = if mixed { world.chance.borrow_mut().below(STORM_ENDS / 2) } else { 0 };
+        world.later(at, move |world| {
+            *node.routing.borrow_mut() = world.routings[&crate::ground::NEW].clone();
+        });
+    }
+    let cast = cast.clone();
+    world.later(STORM_ENDS, move |world| clear_up(world, &cast));
+}
+
+fn any<'a>(world: &World, cast: &'a Cast) -> &'a Rc<Process> {
+    world.chance.borrow_mut().pick(&cast.processes)
+}
+
+fn kill(world: &Rc<World>, cast: &Cast) {
+    world.fault("kill");
+    any(world, cast).crash();
+}
+
+fn lose_leader(world: &Rc<World>, _: &Cast) {
+    world.fault("leader lost");
+    let stream = *world.chance.borrow_mut().pick(&STREAMS);
+    let until = world.now() + world.chance.borrow_mut().within(200 * MS, LEADERLESS_MAX);
+    world.broker.borrow_mut().stream_mut(stream).leaderless_until = until;
+    // The new leader may not know the last acks.
+    world.later(until, |world| {
+        forget_acks_of(world);
+        world.pump_all();
+    });
+}
+
+fn fill_up(world: &Rc<World>, _: &Cast) {
+    world.fault("stream full");
+    let stream = *world.chance.borrow_mut().pick(&STREAMS);
+    let until = world.now() + world.chance.borrow_mut().within(S, FULL_MAX);
+    world.broker.borrow_mut().stream_mut(stream).full_until = until;
+}
+
+fn reset_consumer(world: &Rc<World>, _: &Cast) {
+    world.fault("consumer reset");
+    let names: Vec<String> = world.broker.borrow().durables.keys().cloned().collect();
+    let durable = world.chance.borrow_mut().pick(&names).clone();
+    world.broker.borrow_mut().durable_mut(&durable).reset();
+    world.pump(&durable);
+}
+
+fn forget_acks(world: &Rc<World>, _: &Cast) {
+    world.fault("acks forgotten");
+    forget_acks_of(world);
+    world.pump_all();
+}
+
+fn forget_acks_of(world: &Rc<World>) {
+    let names: Vec<String> = world.broker.borrow().durables.keys().cloned().collect();
+    let durable = world.chance.borrow_mut().pick(&names).clone();
+    let count = world.chance.borrow_mut().below(4) as usize;
+    let now = world.now();
+    world.broker.borrow_mut().durable_mut(&durable).forget_acks(count, now);
+}
+
+/// INGEST comes back empty: the outboxes have it all. The others come back from the archive.
+fn make_again(world: &Rc<World>, _: &Cast) {
+    world.fault("stream made again");
+    let stream = *world.chance.borrow_mut().pick(&STREAMS);
+    let now = world.now();
+    world.broker.borrow_mut().make_again(stream, stream != subject::INGEST, now);
+    world.pump_all();
+}
+
+fn cut_link(world: &Rc<World>, cast: &Cast) {
+    world.fault("link cut");
+    let process = any(world, cast).clone();
+    let until = world.now() + world.chance.borrow_mut().within(100 * MS, CUT_MAX);
+    process.cut_until.set(until);
+    world.later(until, move |_| process.reconnect());
+}
+
+fn change_clock(world: &Rc<World>, cast: &Cast) {
+    world.fault("clock");
+    let mut chance = world.chance.borrow_mut();
+    let process = chance.pick(&cast.processes).clone();
+    let either_way =
+        |by: u64, chance: &mut crate::chance::Chance| chance.within(0, 2 * by) as i64 - by as i64;
+    let off = match chance.below(3) {
+        0 => either_way(SKEW_MAX, &mut chance),
+        1 => either_way(JUMP_MAX, &mut chance),
+        _ if process.name.starts_with("node") && chance.permille(300) => LEAP_OF_WEEKS as i64,
+        _ => chance.below(LEAP_MAX) as i64,
+    };
+    drop(chance);
+    world.oddities.borrow_mut().a_node_leapt_weeks |= off == LEAP_OF_WEEKS as i64;
+    world.note(|| format!("the clock of {} is off by {} s", process.name, off / S as i64));
+    process.clock_off.set(off);
+}
+
+/// Whoever mends things comes.
+fn clear_up(world: &Rc<World>, cast: &Cast) {
+    *world.weather.borrow_mut() = Weather::calm();
+    world.note(|| "the storm is over".into());
+    for process in &cast.processes {
+        process.clock_off.set(0);
+        process.cut_until.set(0);
+        process.reconnect();
+    }
+    world.pump_all();
+}

@@ -1,0 +1,74 @@
+//! Tests of the tests: each deliberate defect is found within a few seeds, by a finding that speaks of it.
+
+#![allow(clippy::print_stdout, reason = "with which seed a mutant is caught is worth knowing")]
+
+use sallyport_sim::{Mutant, Options, kept_seeds, run};
+
+/// A defect that needs more luck than this would slip through.
+const SEEDS_MAX: u64 = 60;
+
+fn is_caught(mutant: Mutant, by: &[&str]) {
+    for seed in kept_seeds().into_iter().chain(1..=SEEDS_MAX) {
+        let outcome = run(seed, &Options { mutant: Some(mutant), ..Options::default() });
+        let caught = outcome.findings.iter().find(|finding| by.iter().any(|word| finding.contains(word)));
+        if let Some(finding) = caught {
+            println!("{mutant:?} is caught with seed {seed}: {finding}");
+            return;
+        }
+    }
+    panic!("{mutant:?} is not caught by {SEEDS_MAX} seeds");
+}
+
+#[test]
+fn a_row_that_retires_on_a_puback_is_caught() {
+    is_caught(Mutant::RetireOnPubAck, &["closed and the event is not on DELIVER"]);
+}
+
+#[test]
+fn an_event_that_is_settled_before_it_is_committed_is_caught() {
+    is_caught(Mutant::SettleBeforeCommit, &["settled and is neither routed nor parked"]);
+}
+
+#[test]
+fn an_answer_on_a_refused_batch_without_a_leader_read_is_caught() {
+    is_caught(Mutant::AnswerWithoutLeaderRead, &["was accepted and is not on DELIVER"]);
+}
+
+#[test]
+fn a_decision_without_an_expected_sequence_is_caught() {
+    is_caught(Mutant::NoExpectedSequence, &["was routed twice", "stands on DELIVER twice"]);
+}
+
+#[test]
+fn an_effect_in_the_fold_is_caught() {
+    is_caught(Mutant::EffectInFold, &["times and delivered"]);
+}
+
+#[test]
+fn a_notice_that_is_settled_before_it_is_stored_is_caught() {
+    is_caught(Mutant::SettleBeforeStore, &["settled and has no receipt"]);
+}
+
+#[test]
+fn a_hand_over_before_the_store_is_caught() {
+    is_caught(Mutant::HandOverBeforeStore, &["handed over twice"]);
+}
+
+#[test]
+fn a_row_that_waits_for_a_clock_that_was_ahead_is_caught() {
+    is_caught(Mutant::WaitForAClockThatWasAhead, &["open rows"]);
+}
+
+#[test]
+fn a_receipt_that_is_settled_because_an_older_registry_cannot_place_it_is_caught() {
+    is_caught(Mutant::SettleUnplacedReceipts, &["settled and never passed on"]);
+}
+
+#[test]
+fn what_was_lost_shows_at_the_agencies_and_not_only_at_the_broker() {
+    let lost = (1..=SEEDS_MAX).any(|seed| {
+        let outcome = run(seed, &Options { mutant: Some(Mutant::RetireOnPubAck), ..Options::default() });
+        outcome.lost > 0
+    });
+    assert!(lost, "a row that retires on a PubAck loses nothing in {SEEDS_MAX} seeds");
+}
