@@ -101,7 +101,7 @@ fn compare(label: &str, is: &Value, wanted: Config, report: &mut Report) {
     report.drift.extend(found.iter().map(|difference| format!("{label}: {difference}")));
 }
 
-/// Names every consumer that is neither one of `durables` nor the reader of a node: somebody reads there, or did.
+/// Names every consumer that is neither one of `durables` nor a reader of a node: somebody reads there, or did.
 pub(super) async fn strangers(
     js: &jetstream::Context,
     registry: &Registry,
@@ -115,7 +115,12 @@ pub(super) async fn strangers(
     while let Some(name) = names.next().await {
         let name = name.map_err(|error| failed(chain(&error)))?;
         let ours = durables.iter().any(|(on, durable)| *on == stream && *durable == name);
-        if !ours && !registry.relays.iter().any(|relay| subject::track_consumer(&relay.node) == name) {
+        let of_a_node = registry.relays.iter().any(|relay| {
+            [subject::track_consumer, subject::audit_consumer, subject::archive_consumer]
+                .iter()
+                .any(|reader| reader(&relay.node) == name)
+        });
+        if !ours && !of_a_node {
             report.drift.push(format!(
                 "consumer {name} on {stream}: not made by provision for anybody in this registry"
             ));
