@@ -21,6 +21,8 @@ fn touched() -> String {
         let pair = vec![("subscriber", subscriber.to_string()), ("ori", ori.to_string())];
         m.pending.get_or_create(&of_subscriber(&subscriber)).set(1);
         m.pending_by_facility.get_or_create(&pair).set(1);
+        m.heartbeat_age.get_or_create(&of_facility(&ori)).set(1.0);
+        m.missing.get_or_create(&of_facility(&ori)).set(2);
         m.oldest_unreceived.get_or_create(&of_subscriber(&subscriber)).set(1.5);
         let stage = vec![
             ("subscriber", subscriber.to_string()),
