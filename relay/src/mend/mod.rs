@@ -142,12 +142,16 @@ impl Mend {
         let registry = self.node.registry.load();
         metrics.missing.clear();
         metrics.heartbeat_age.clear();
+        let mut by_facility: BTreeMap<&Ori, Vec<&Compared>> = BTreeMap::new();
+        for one in compared {
+            by_facility.entry(&one.key.0).or_default().push(one);
+        }
         for ori in registry.facilities.keys() {
-            let of = || compared.iter().filter(|one| one.key.0 == *ori);
-            let missing: u64 = of().map(Compared::count).sum();
+            let of = by_facility.get(ori).map(Vec::as_slice).unwrap_or_default();
+            let missing: u64 = of.iter().map(|one| one.count()).sum();
             metrics.missing.get_or_create(&of_facility(ori)).set(i64::try_from(missing).unwrap_or(i64::MAX));
             // A facility that never spoke has no age: absent, never zero.
-            if let Some(last) = of().map(|one| one.heard).max() {
+            if let Some(last) = of.iter().map(|one| one.heard).max() {
                 let age = now.duration_since(last).as_secs_f64();
                 metrics.heartbeat_age.get_or_create(&of_facility(ori)).set(age);
             }
