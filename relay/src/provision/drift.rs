@@ -46,7 +46,10 @@ pub(super) fn differences(is: &Value, should: &Value) -> Vec<Difference> {
 fn stated(key: &str, value: &Value) -> Value {
     /// What the server fills in where we ask for nothing.
     const FILLED_IN: [(&str, u64); 1] = [("max_waiting", 512)];
+    /// Where a stream began, which a restored one keeps: a fact, no setting.
+    const FIRST_SEQ: &str = "first_seq";
     let default = match value {
+        _ if key == FIRST_SEQ => true,
         Value::Null => true,
         Value::Bool(set) => !set,
         Value::Number(number) => {

@@ -1,6 +1,10 @@
 //! Key files of an instance: made once, then read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use nkeys::KeyPair;
@@ -47,7 +51,7 @@ impl Keys {
         let text =
             format!("{}{}", uuid::Uuid::now_v7().simple(), KeyPair::new_user().public_key().to_lowercase());
         let hex: String = text.bytes().take(32).map(|b| format!("{b:02x}")).collect();
-        std::fs::write(&file, &hex).with_context(|| format!("write {}", file.display()))?;
+        save(&file, &hex)?;
         Ok(hex)
     }
 
@@ -64,8 +68,16 @@ impl Keys {
             return KeyPair::from_seed(seed.trim()).with_context(|| format!("read {}", file.display()));
         }
         let pair = make();
-        std::fs::write(&file, pair.seed().context("make a seed")?)
-            .with_context(|| format!("write {}", file.display()))?;
+        save(&file, &pair.seed().context("make a seed")?)?;
         Ok(pair)
     }
+}
+
+/// For its owner alone, as the programs expect it.
+fn save(file: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(text.as_bytes())
+    };
+    write().with_context(|| format!("write {}", file.display()))
 }
