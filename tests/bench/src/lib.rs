@@ -2,7 +2,7 @@
 //! compares with the others. What the figures are aims for stands in `docs/performance.md`; nothing here asserts one.
 //!
 //! `cargo xtask bench` builds the programs and calls [`run`]. What `tests/load` needs of it as well is public: the servers
-//! ([`stage`]), the [`floor`], and how a program's memory and time are read ([`usage`]).
+//! ([`stage`]), the [`mod@floor`], and how a program's memory and time are read ([`usage`]).
 
 mod broker;
 mod burst;
