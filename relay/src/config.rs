@@ -11,7 +11,7 @@ use sallyport_link::config::{self, ConfigProblems, ConnectSeed, beside};
 use sallyport_proto::{
     ids::{InstanceId, NodeId},
     key::{RegistrarKey, Signer},
-    problem::read_toml,
+    problem::Problems,
     registry::Registry,
 };
 use serde::Deserialize;
@@ -174,7 +174,13 @@ impl Config {
         let mut problems = ConfigProblems::default();
         let p = &mut problems;
         let text = config::read_text(p, file, "--config", file);
-        let raw = text.as_deref().and_then(|text| p.take(file, read_toml::<File>(text)));
+        // What can be read in spite of mistakes of form is checked all the same: every problem at once.
+        let raw = text.as_deref().and_then(|text| {
+            let mut form = Problems::of(text);
+            let raw: Option<File> = form.read();
+            p.take(file, form.finish(Some(())));
+            raw
+        });
         let config = match (&text, raw) {
             (Some(text), Some(raw)) => Self::check(p, file, text, raw),
             _ => None,
@@ -186,7 +192,7 @@ impl Config {
     }
 
     fn check(p: &mut ConfigProblems, file: &Path, text: &str, raw: File) -> Option<Self> {
-        let mut values = sallyport_proto::problem::Problems::of(text);
+        let mut values = Problems::of(text);
         let instance = values.parse("node.instance", &raw.node.instance);
         let node: Option<NodeId> = values.parse("node.name", &raw.node.name);
         let registrar =

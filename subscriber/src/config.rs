@@ -10,7 +10,7 @@ use sallyport_link::config::{self, ConfigProblems, ConnectSeed, beside};
 use sallyport_proto::{
     ids::{InstanceId, SubscriberId},
     key::{RegistrarKey, Signer},
-    problem::{Problems, read_toml},
+    problem::Problems,
     registry::Registry,
 };
 use serde::Deserialize;
@@ -120,7 +120,13 @@ impl Config {
         let mut problems = ConfigProblems::default();
         let p = &mut problems;
         let text = config::read_text(p, file, "--config", file);
-        let raw = text.as_deref().and_then(|text| p.take(file, read_toml::<File>(text)));
+        // What can be read in spite of mistakes of form is checked all the same: every problem at once.
+        let raw = text.as_deref().and_then(|text| {
+            let mut form = Problems::of(text);
+            let raw: Option<File> = form.read();
+            p.take(file, form.finish(Some(())));
+            raw
+        });
         let config = match (&text, raw) {
             (Some(text), Some(raw)) => Self::check(p, file, text, raw),
             _ => None,

@@ -5,10 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use sallyport_agent_core::{custody::FacilitySecret, disclose::AllowList, mapping::Mapping};
 use sallyport_link::config::{self, ConfigProblems, beside, read_text};
 use sallyport_proto::{
-    problem::{Problems, read_toml},
-    provenance::TrafficClass,
-    registry::Registry,
-    vocabulary::TrafficKind,
+    problem::Problems, provenance::TrafficClass, registry::Registry, vocabulary::TrafficKind,
 };
 
 use super::{Config, Facility, Intake, RegistrySource, Seed, form};
@@ -32,7 +29,11 @@ pub(super) fn config(path: &Path) -> Result<Config, ConfigProblems> {
 
 fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
     let text = read_text(problems, path, "file", path)?;
-    let raw: form::File = problems.take(path, read_toml(&text))?;
+    // What can be read in spite of mistakes of form is checked all the same: every problem at once.
+    let mut form = Problems::of(&text);
+    let raw: Option<form::File> = form.read();
+    problems.take(path, form.finish(Some(())));
+    let raw = raw?;
     let mut found = Problems::of(&text);
     let p = &mut found;
 

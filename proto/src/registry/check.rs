@@ -10,7 +10,7 @@ use super::{
 use crate::{
     envelope::Digest,
     ids::{AgreementName, SubscriberId},
-    problem::{Problem, Problems, read_toml},
+    problem::{Problem, Problems},
     provenance::AgreementId,
     vocabulary::Certainty,
 };
@@ -23,8 +23,8 @@ const KINDS: [&str; 3] = ["release", "request", "outcome"];
 const FALLBACKS: [&str; 3] = ["none", "mail", "fax"];
 
 pub(super) fn registry(text: &str) -> Result<Registry, Vec<Problem>> {
-    let raw: file::File = read_toml(text)?;
     let mut problems = Problems::of(text);
+    let Some(raw) = problems.read::<file::File>() else { return problems.finish(None) };
     let p = &mut problems;
     let mut keys = BTreeSet::new();
 

@@ -57,8 +57,10 @@ fn every_program_names_every_problem_with_key_and_line_and_ends_with_64_before_a
             ("url = \"nats://", "url = \"http://"),
             ("replicas = 1", "replicas = 2"),
             ("name = \"a\"", "name = \"A.b\""),
+            // A mistake of form hides no other.
+            ("reload_s = 1", "reload_x = 1"),
         ],
-        &["nats.url", "provision.replicas", "node.name"],
+        &["nats.url", "provision.replicas", "node.name", "registry.reload_x"],
     );
     names_all(
         &world,
