@@ -179,9 +179,10 @@ async fn a_server_started_last_and_a_server_killed_in_between_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_bridge_on_the_same_store_is_turned_away() {
     let ground = Ground::new(FILES).await;
-    let _bridge = ground.run();
+    let mut bridge = ground.run();
     ground.deliver(&Case::default()).await;
     ground.settled().await;
     let second = ground.recipe("run").run(crate::ground::SOON).unwrap();
     assert_eq!(second.code().unwrap(), i32::from(sallyport_link::exit::BUSY));
+    assert!(bridge.is_running().unwrap());
 }

@@ -131,10 +131,26 @@ impl Hub {
         Ok(self.durable(stream, durable).await?.num_waiting)
     }
 
-    /// Whether a durable has nothing left: all delivered, all settled.
+    /// Whether a durable has nothing left: all delivered, all settled. What is stored reaches a durable's count of
+    /// pending messages a moment later: "nothing pending" means nothing before the last one was delivered.
     pub async fn is_settled(&self, stream: &str, durable: &str) -> Result<bool> {
+        let before = self.durable(stream, durable).await?;
+        let filter =
+            if before.config.filter_subject.is_empty() { ">" } else { &before.config.filter_subject };
+        let last = self.last(stream, filter).await?;
         let info = self.durable(stream, durable).await?;
-        Ok(info.num_pending == 0 && info.num_ack_pending == 0)
+        let delivered = last.is_none_or(|last| info.delivered.stream_sequence >= last);
+        Ok(delivered && info.num_pending == 0 && info.num_ack_pending == 0)
+    }
+
+    /// Sequence of the last message that a stream holds on subjects that match.
+    async fn last(&self, stream: &str, filter: &str) -> Result<Option<u64>> {
+        use jetstream::stream::LastRawMessageErrorKind as Kind;
+        match self.stream(stream).await?.get_last_raw_message_by_subject(filter).await {
+            Ok(message) => Ok(Some(message.sequence)),
+            Err(error) if error.kind() == Kind::NoMessageFound => Ok(None),
+            Err(error) => Err(error).context("read the last message"),
+        }
     }
 
     /// Waits until a durable has nothing left.
