@@ -15,11 +15,13 @@ pub const PUBLISH_AFTER_PUBACK: &str = "agent.publish.after-puback";
 pub const ANSWER_BEFORE_STORE: &str = "agent.answer.before-store";
 /// An answer is on disk.
 pub const ANSWER_AFTER_STORE: &str = "agent.answer.after-store";
+/// A page of missed answers was read; nothing of it is stored.
+pub const CATCHUP_AFTER_PAGE: &str = "agent.catchup.after-page";
 /// A dropped file was read and stored, and still lies in the folder.
 pub const DROP_BEFORE_MOVE: &str = "agent.drop.before-move";
 
 /// Every crash point, in the order of an event's way.
-pub const CRASH_POINTS: [&str; 8] = [
+pub const CRASH_POINTS: [&str; 9] = [
     INTAKE_BEFORE_COMMIT,
     INTAKE_AFTER_COMMIT,
     DROP_BEFORE_MOVE,
@@ -28,6 +30,7 @@ pub const CRASH_POINTS: [&str; 8] = [
     PUBLISH_AFTER_PUBACK,
     ANSWER_BEFORE_STORE,
     ANSWER_AFTER_STORE,
+    CATCHUP_AFTER_PAGE,
 ];
 
 /// Silently skips every 100th custody of an intake.

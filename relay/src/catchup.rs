@@ -6,6 +6,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use async_nats::{Message, jetstream};
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use sallyport_link::fault;
 use sallyport_proto::{
     catchup::{CatchupItem, CatchupRequest, CatchupResponse},
     ids::{Jurisdiction, Ori},
@@ -97,6 +98,7 @@ where
         sequence = message.sequence;
         let item = CatchupItem::Answer { sequence, answer: message.payload.to_vec() };
         answer(item).await.map_err(|error| error.to_string())?;
+        fault::point("relay.catchup.mid-page");
     }
     Ok(CatchupItem::End { more: true, sequence, stream_created })
 }

@@ -18,8 +18,17 @@ pub const BEFORE_RENAME: &str = "subscriber.sink.before-rename";
 /// The notice is in its place, the store does not know that yet.
 pub const AFTER_RENAME: &str = "subscriber.sink.after-rename";
 
-/// All of them, in the order in which a notice passes them.
-pub const ALL: [&str; 8] = [
+/// The store knows that a line or command may come; it has not yet.
+pub const BEFORE_HAND_OVER: &str = "subscriber.sink.before-hand-over";
+/// The line is out or the command has ended, the store does not know that yet.
+pub const AFTER_HAND_OVER: &str = "subscriber.sink.after-hand-over";
+/// What sink or people say is stored, and not published.
+pub const OUTBOX_BEFORE_PUBLISH: &str = "subscriber.outbox.before-publish";
+/// The broker stored it, our store does not know that yet.
+pub const OUTBOX_AFTER_PUBACK: &str = "subscriber.outbox.after-puback";
+
+/// Those that every notice passes on its way into a folder of files, in their order.
+pub const INTO_FILES: [&str; 8] = [
     AFTER_PULL,
     AFTER_COMMIT,
     AFTER_APPEND,
@@ -29,6 +38,10 @@ pub const ALL: [&str; 8] = [
     BEFORE_RENAME,
     AFTER_RENAME,
 ];
+
+/// Those around a line or a command, and around what sink and people say.
+pub const FURTHER: [&str; 4] =
+    [BEFORE_HAND_OVER, AFTER_HAND_OVER, OUTBOX_BEFORE_PUBLISH, OUTBOX_AFTER_PUBACK];
 
 /// The deliberate defect: every `TWICE_EVERY`th stored notice is handed over twice, in the log and at the sink.
 pub const MUTANT_HAND_OVER_TWICE: &str = "hand-over-twice";

@@ -6,13 +6,14 @@ use std::time::Duration;
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use sallyport_link::{
-    clock,
+    clock, fault,
     publish::{self, PublishError},
 };
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    crash_points,
     metrics::Metrics,
     receipt::Made,
     store::{Shared, StoreError},
@@ -101,8 +102,10 @@ impl Outbox {
             after = last.id;
             for receipt in round.iter().filter(|receipt| all_up_to.is_none_or(|last| receipt.id <= last)) {
                 let id = receipt.id;
+                fault::point(crash_points::OUTBOX_BEFORE_PUBLISH);
                 match publish(&self.js, receipt, shutdown).await {
                     Ok(()) => {
+                        fault::point(crash_points::OUTBOX_AFTER_PUBACK);
                         self.store.with(move |store| store.published(&[id], clock::now())).await?;
                         self.metrics.sent_later();
                     }

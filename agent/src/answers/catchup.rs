@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use sallyport_link::{clock, publish::chain};
+use sallyport_link::{clock, fault, publish::chain};
 use sallyport_proto::{
     catchup::{CatchupItem, CatchupRequest, CatchupResponse},
     ids::InstanceId,
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Answers;
 use crate::{
+    faults,
     intake::BUILD,
     publish::Connects,
     store::{Position, StoreError},
@@ -109,6 +110,7 @@ impl CatchUp {
         loop {
             let position = self.answers.store.reader()?.position()?;
             let (messages, end, more) = self.page(position).await?;
+            fault::point(faults::CATCHUP_AFTER_PAGE);
             later |= self.answers.take(messages, clock::now(), Some(end)).await?.may_pass_later;
             if !more {
                 return Ok(later);

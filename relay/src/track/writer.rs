@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::Subject;
 use bytes::Bytes;
 use jiff::Timestamp;
+use sallyport_link::fault;
 use sallyport_relay_core::ledger::{self, Change, Record, Stream};
 use tokio::sync::mpsc;
 
@@ -120,7 +121,14 @@ fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError
             }
         }
     }
+    let facts = !changes.is_empty();
+    if facts {
+        fault::point("relay.track.before-commit");
+    }
     store.write(changes, &positions)?;
+    if facts {
+        fault::point("relay.track.after-commit");
+    }
     Ok(summary)
 }
 

@@ -3,13 +3,13 @@
 
 use std::{process::Stdio, time::Duration};
 
-use sallyport_link::{clock, publish};
+use sallyport_link::{clock, fault, publish};
 use sallyport_proto::registry::Registry;
 use tokio::{io::AsyncWriteExt, process};
 
 use super::{HandOverError, Shape};
 use crate::{
-    crash_points::times_handed_over,
+    crash_points::{self, times_handed_over},
     metrics::Metrics,
     receipt::{MACHINE, Maker},
     store::{Due, Saying, Shared},
@@ -59,12 +59,14 @@ impl Command {
         let seq = due.seq;
         // Before the run: once it may have happened, the next one is a repetition.
         store.with(move |store| store.begun(&[seq])).await?;
+        fault::point(crash_points::BEFORE_HAND_OVER);
         let mut run = Ok(());
         for _ in 0..times_handed_over(seq) {
             let shape = Shape::of(&due.bytes, due.superseded, due.tries > 0, registry)?;
             let limited = tokio::time::timeout(self.timeout, self.run(&shape)).await;
             run = limited.unwrap_or(Err(RunError::Timeout(self.timeout)));
         }
+        fault::point(crash_points::AFTER_HAND_OVER);
         let said = store.with(move |store| store.about(seq)).await?;
         let now = clock::now();
         let saying = |made, word: &str| Saying {

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use sallyport_link::fault;
 use sallyport_proto::registry::Registry;
 
 use super::{HandOverError, Shape};
 use crate::{
-    crash_points::times_handed_over,
+    crash_points::{self, times_handed_over},
     metrics::Metrics,
     store::{Due, Shared},
 };
@@ -30,12 +31,14 @@ pub(super) async fn hand_over(
     let begun = seqs.clone();
     // Before the lines: once they may be out, they are repetitions.
     store.with(move |store| store.begun(&begun)).await?;
+    fault::point(crash_points::BEFORE_HAND_OVER);
     let written = tokio::task::spawn_blocking(move || {
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()
     });
     written.await.map_err(crate::store::StoreError::CutShort)?.map_err(HandOverError::Lines)?;
+    fault::point(crash_points::AFTER_HAND_OVER);
     metrics.handed_over("done", seqs.len());
     Ok(store.with(move |store| store.handed_over(&seqs)).await?)
 }

@@ -1,14 +1,12 @@
 //! The sinks: lines and commands at least once and saying so, commands never in the way of a receipt.
 
-use std::{fs, path::Path};
-
 use sallyport_proto::{
     receipt::{Receipt, Statement},
     vocabulary::{EndpointRefusalCode, ReceiptLevel, ReleaseState},
 };
 
 use crate::{
-    ground::{Ground, SOON},
+    ground::{Ground, SOON, script, told},
     world::Case,
 };
 
@@ -18,22 +16,6 @@ fn levels(receipts: &[Receipt]) -> Vec<ReceiptLevel> {
         _ => None,
     };
     receipts.iter().filter_map(level).collect()
-}
-
-/// A command that appends what it is told to `told`, and then does `then`.
-fn script(dir: &Path, then: &str) -> String {
-    let path = dir.join("command.sh");
-    let told = dir.join("told");
-    let text = format!(
-        "echo \"$SALLYPORT_NOTICE_ID $SALLYPORT_REDELIVERED $SALLYPORT_TRAFFIC $(cat | wc -c)\" >> {}\n{then}\n",
-        told.display()
-    );
-    fs::write(&path, text).unwrap();
-    format!("to = \"command\"\ncommand = [\"/bin/sh\", \"{}\"]", path.display())
-}
-
-fn told(dir: &Path) -> Vec<String> {
-    fs::read_to_string(dir.join("told")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

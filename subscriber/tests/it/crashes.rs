@@ -1,13 +1,20 @@
 //! Killed at every named point of a notice's way, and started again: nothing is lost, nothing is there twice. Needs the
 //! feature `faults`.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use sallyport_harness::Program;
+use sallyport_proto::{
+    receipt::{Receipt, Statement},
+    vocabulary::ReceiptLevel,
+};
 use sallyport_subscriber::crash_points;
 
 use crate::{
-    ground::{Ground, SOON, named},
+    ground::{Ground, SOON, named, script, told},
     world::{Case, OTHER_ORI},
 };
 
@@ -67,7 +74,7 @@ async fn check(point: &str, passes: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_point_loses_nothing_and_repeats_nothing() {
-    for point in crash_points::ALL {
+    for point in crash_points::INTO_FILES {
         Box::pin(check(point, 1)).await;
     }
 }
@@ -75,7 +82,7 @@ async fn a_kill_at_any_point_loses_nothing_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_the_second_pass_of_any_point_does_neither() {
     // A second pass exists only when the messages come in two batches or more; where the bridge lives on, that is said.
-    for point in crash_points::ALL {
+    for point in crash_points::INTO_FILES {
         let ground = Ground::new(FILES).await;
         let mut bridge = run_with(&ground, &format!("crash:{point}:2"));
         let cases: Vec<Case> = (1..=6).map(Case::custody).collect();
@@ -112,6 +119,93 @@ async fn settled_or_dead(ground: &Ground, bridge: &mut Program, case: &Case) {
             (through || !bridge.is_running().unwrap()).then_some(())
         })
         .await;
+}
+
+/// The bridge dies around a command, or around the STAGED that it leads to, and is started again.
+async fn check_command(point: &str) {
+    let mut ground = Ground::prepared("to = \"none\"").await;
+    ground.write_files(&script(ground.dir.path(), "exit 0"));
+    ground.start_server().await;
+    let cases: Vec<Case> = (1..=6).map(Case::custody).collect();
+    let mut bridge = run_with(&ground, &format!("crash:{point}"));
+    for case in &cases {
+        ground.deliver(case).await;
+    }
+    assert!(!bridge.wait(SOON).unwrap().success(), "{point}: died there");
+    let _bridge = ground.run();
+    let staged = |receipts: &[Receipt]| {
+        let of = |id: &str| {
+            receipts.iter().any(|receipt| {
+                matches!(receipt.statement, Statement::Level(ReceiptLevel::Staged))
+                    && receipt.notices.iter().any(|notice| notice.notice_id.as_str() == id)
+            })
+        };
+        cases.iter().all(|case| of(case.notice_id().as_str()))
+    };
+    ground.receipts_until("every notice is staged", staged).await;
+    ground.settled().await;
+    let mut expected: Vec<String> = cases.iter().map(|case| case.notice_id().to_string()).collect();
+    expected.sort();
+    let mut logged = ground.logged_ids();
+    logged.sort();
+    assert_eq!(logged, expected, "{point}: each once in the log");
+    let runs = told(ground.dir.path());
+    for id in &expected {
+        let of: Vec<&String> = runs.iter().filter(|run| run.starts_with(id.as_str())).collect();
+        assert!(!of.is_empty(), "{point}: {id} was never handed over");
+        assert!(
+            of[1..].iter().all(|run| run.contains(" true ")),
+            "{point}: a repetition that does not say so: {of:?}"
+        );
+    }
+    // However often they were sent: one RECEIVED and one STAGED, always the same bytes.
+    let mut said: BTreeMap<String, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    for (receipt, bytes) in ground.receipts().await {
+        for notice in named(&[receipt]) {
+            said.entry(notice.notice_id.to_string()).or_default().insert(bytes.clone());
+        }
+    }
+    assert_eq!(said.keys().cloned().collect::<Vec<_>>(), expected, "{point}");
+    assert!(said.values().all(|bytes| bytes.len() == 2), "{point}: something was said twice");
+    eprintln!("{point} (command): nothing lost, repetitions say so");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_around_a_command_or_what_is_said_of_it_loses_nothing_and_a_repetition_says_so() {
+    for point in crash_points::FURTHER {
+        Box::pin(check_command(point)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_around_a_line_loses_nothing_and_a_repetition_says_so() {
+    for point in [crash_points::BEFORE_HAND_OVER, crash_points::AFTER_HAND_OVER] {
+        let ground = Ground::new("to = \"lines\"").await;
+        let cases: Vec<Case> = (1..=6).map(Case::custody).collect();
+        let mut dying = run_with(&ground, &format!("crash:{point}"));
+        for case in &cases {
+            ground.deliver(case).await;
+        }
+        assert!(!dying.wait(SOON).unwrap().success(), "{point}: died there");
+        let bridge = ground.run();
+        let shapes = || -> Vec<serde_json::Value> {
+            let lines = dying.stdout().so_far().into_iter().chain(bridge.stdout().so_far());
+            lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+        };
+        for case in &cases {
+            let id = case.notice_id().to_string();
+            let of = ground
+                .until("every notice is a line", async || {
+                    let of: Vec<_> = shapes().into_iter().filter(|shape| shape["notice_id"] == id).collect();
+                    (!of.is_empty()).then_some(of)
+                })
+                .await;
+            assert!(of[1..].iter().all(|shape| shape["redelivered"] == true), "{point}: {of:?}");
+        }
+        ground.settled().await;
+        assert_eq!(ground.logged_ids().len(), cases.len(), "{point}: each once in the log");
+        eprintln!("{point} (lines): nothing lost, repetitions say so");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

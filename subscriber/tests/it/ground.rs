@@ -155,13 +155,15 @@ impl Ground {
         .await
     }
 
-    /// Waits until everything on DELIVER is settled.
+    /// Waits until everything on DELIVER is settled. What is stored reaches a durable's count of pending messages a
+    /// moment later: "nothing pending" means nothing before the last one was delivered.
     pub async fn settled(&self) {
         self.until("everything is settled", async || {
-            let mut consumer: jetstream::consumer::PullConsumer =
-                self.js.get_consumer_from_stream(ME, subject::DELIVER).await.unwrap();
-            let info = consumer.info().await.unwrap();
-            (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+            let stream = self.js.get_stream(subject::DELIVER).await.unwrap();
+            let consumer: jetstream::consumer::PullConsumer = stream.get_consumer(ME).await.unwrap();
+            let info = consumer.cached_info();
+            let delivered = info.delivered.stream_sequence >= stream.cached_info().state.last_sequence;
+            (delivered && info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
         })
         .await;
     }
@@ -217,6 +219,23 @@ impl Ground {
 /// Everything the receipts say about notices, flat.
 pub fn named(receipts: &[Receipt]) -> Vec<ReceiptFor> {
     receipts.iter().flat_map(|receipt| receipt.notices.clone()).collect()
+}
+
+/// A command that appends what it is told to `told`, and then does `then`.
+pub fn script(dir: &Path, then: &str) -> String {
+    let path = dir.join("command.sh");
+    let told = dir.join("told");
+    let text = format!(
+        "echo \"$SALLYPORT_NOTICE_ID $SALLYPORT_REDELIVERED $SALLYPORT_TRAFFIC $(cat | wc -c)\" >> {}\n{then}\n",
+        told.display()
+    );
+    fs::write(&path, text).unwrap();
+    format!("to = \"command\"\ncommand = [\"/bin/sh\", \"{}\"]", path.display())
+}
+
+/// What it was told, a line a run.
+pub fn told(dir: &Path) -> Vec<String> {
+    fs::read_to_string(dir.join("told")).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 async fn connect(server: &Server, user: &Key) -> async_nats::Client {

@@ -11,6 +11,7 @@ pub mod hub;
 pub mod jail;
 pub mod login;
 pub mod patience;
+pub mod points;
 pub mod world;
 
 pub use agency::FakeAgency;

@@ -170,8 +170,18 @@ impl World {
         self.start(&format!("subscriber-{id}"), None)
     }
 
-    /// Starts a program by its name in this world, with a crash point or a mutant if one is given.
+    /// Starts a program by its name in this world, with a crash point or a mutant if one is given; of an agent, waits until
+    /// it takes records.
     pub fn start(&mut self, name: &str, fault: Option<&str>) -> Result<()> {
+        self.begin(name, fault)?;
+        match name.strip_prefix("agent-") {
+            Some(ori) => self.agent_listens(ori),
+            None => Ok(()),
+        }
+    }
+
+    /// The same without waiting: it may die before it listens.
+    pub fn begin(&mut self, name: &str, fault: Option<&str>) -> Result<()> {
         let (program, config) = self.who(name)?;
         let log = self.instance.dir.join(format!("{name}.log"));
         // What a program says is read when a test fails: everything of ours, warnings of others.
@@ -186,10 +196,7 @@ impl World {
             recipe = recipe.env("SALLYPORT_FAULT", fault);
         }
         self.programs.insert(name.to_owned(), recipe.start()?);
-        match name.strip_prefix("agent-") {
-            Some(ori) => self.agent_listens(ori),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Which program a name of this world stands for, and its configuration.

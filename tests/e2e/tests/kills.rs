@@ -9,9 +9,12 @@ use std::{os::unix::process::ExitStatusExt, time::Duration};
 use sallyport_e2e::{
     Day, FakeJail, World,
     day::ingest,
-    patience::{AFTER_REDELIVERY, SOON},
+    patience::{AFTER_REDELIVERY, DEAR_LOOK_EVERY, SOON, until_every},
+    points,
     world::Build,
 };
+use sallyport_ground::Instance;
+use serde_json::Value;
 use tokio::time::Instant;
 
 const JAIL: &str = "zz0010000";
@@ -35,8 +38,8 @@ struct Kills {
 }
 
 impl Kills {
-    async fn prepared() -> Self {
-        let mut world = World::provisioned(|_| {}).await.unwrap();
+    async fn prepared(change: impl FnOnce(&mut Instance)) -> Self {
+        let mut world = World::provisioned(change).await.unwrap();
         world.build = Build::Faults;
         world.start_everything().unwrap();
         let other = world.jail(OTHER_JAIL).await.unwrap();
@@ -95,13 +98,14 @@ impl Kills {
     }
 
     /// Each point in turn; at the end every notice is receipted.
-    async fn at_each(mut self, points: &[&str], with_server: bool) {
+    async fn at_each(mut self, points: &[&str], with_server: bool) -> Self {
         for point in points {
             self.at(point, with_server).await;
         }
         eprintln!("{}", self.table.join("\n"));
         assert_eq!(self.table.len(), points.len());
         every_notice_was_receipted(&self.world).await;
+        self
     }
 }
 
@@ -134,59 +138,106 @@ async fn every_notice_was_receipted(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_killed_anywhere_loses_nothing_and_repeats_nothing() {
-    let points = [
-        "agent.intake.before-commit",
-        "agent.intake.after-commit",
-        "agent.drop.before-move",
-        "agent.publish.before-send",
-        "agent.publish.after-send",
-        "agent.publish.after-puback",
-        "agent.answer.before-store",
-        "agent.answer.after-store",
-    ];
-    Kills::prepared().await.at_each(&points, false).await;
+    let points = [&points::AGENT[..], &points::AGENT_DROP].concat();
+    Kills::prepared(|_| {}).await.at_each(&points, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_killed_anywhere_loses_nothing_and_repeats_nothing() {
-    let points = [
-        "subscriber.receive.after-pull",
-        "subscriber.store.after-commit",
-        "subscriber.log.after-append",
-        "subscriber.receipt.before-publish",
-        "subscriber.receipt.after-puback",
-        "subscriber.settle.after",
-        "subscriber.sink.before-rename",
-        "subscriber.sink.after-rename",
-    ];
-    Kills::prepared().await.at_each(&points, false).await;
+    Kills::prepared(|_| {}).await.at_each(&points::SUBSCRIBER, false).await;
+}
+
+/// The command keeps a list: everything is on it, and what is on it again says that it may be a repetition.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_killed_around_a_command_or_what_is_said_loses_nothing_and_a_repetition_says_so() {
+    let command = "echo \"$SALLYPORT_NOTICE_ID $SALLYPORT_REDELIVERED\" >> told";
+    let kills = Kills::prepared(|instance| {
+        let told = instance.dir.join("told");
+        let bridge = instance.subscribers.iter_mut().find(|s| BRIDGE.ends_with(&s.id)).unwrap();
+        bridge.hand_over = "command".into();
+        let command = command.replace("told", &told.display().to_string());
+        bridge.command = vec!["/bin/sh".into(), "-c".into(), command];
+    });
+    let kills = kills.await.at_each(&points::SUBSCRIBER_FURTHER, false).await;
+    let instance = &kills.world.instance;
+    let log =
+        std::fs::read_to_string(instance.hand_over_log(BRIDGE.trim_start_matches("subscriber-"))).unwrap();
+    let runs = std::fs::read_to_string(instance.dir.join("told")).unwrap();
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let id = line["notice_id"].as_str().unwrap();
+        let of: Vec<&str> = runs.lines().filter(|run| run.starts_with(id)).collect();
+        assert!(!of.is_empty(), "{id} was never handed over");
+        assert!(of[1..].iter().all(|run| run.ends_with(" true")), "{of:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_killed_between_pull_and_commit_loses_nothing_and_repeats_nothing() {
-    let points = [
-        "relay.intake.after-pull",
-        "relay.commit.before",
-        "relay.commit.before-last-message",
-        "relay.commit.after-batch-ack",
-        "relay.commit.after-batch",
-        "relay.commit.after",
-    ];
-    Kills::prepared().await.at_each(&points, false).await;
+    Kills::prepared(|_| {}).await.at_each(&points::RELAY_COMMIT, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_killed_between_answer_and_settle_or_while_it_forwards_loses_nothing_and_repeats_nothing() {
-    let points = [
-        "relay.answer.before-publish",
-        "relay.answer.after-publish",
-        "relay.answer.after-parking",
-        "relay.answer.before-settle",
-        "relay.answer.after-settle",
-        "relay.forward.after-pull",
-        "relay.forward.before-settle",
-    ];
-    Kills::prepared().await.at_each(&points, false).await;
+    let points = [&points::RELAY_ANSWER[..], &points::RELAY_FURTHER].concat();
+    Kills::prepared(|_| {}).await.at_each(&points, false).await;
+}
+
+/// The read model is a cache: after a kill in the middle of a fold it says what the streams say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_killed_while_it_folds_knows_everything_afterwards() {
+    let kills = Kills::prepared(|_| {}).await.at_each(&points::RELAY_TRACK, false).await;
+    let Kills { mut world, day, .. } = kills;
+    let notices = day.audit(&world).unwrap().notices;
+    let counted = |lag: &Value| -> u64 {
+        lag["deliveries"].as_array().unwrap().iter().map(|row| row["received"].as_u64().unwrap()).sum()
+    };
+    let known = until_every("the model knows every receipt", SOON, DEAR_LOOK_EVERY, || async {
+        let Ok(lag) = world.ask(RELAY, &["lag", "--json"]) else { return Ok(None) };
+        Ok((counted(&lag) == notices).then_some(lag))
+    });
+    assert_eq!(known.await.unwrap()["overall"]["pending"], 0);
+    // And a rebuilt one says the same.
+    world.end(RELAY).unwrap();
+    std::fs::remove_dir_all(world.instance.dir.join("relay-a")).unwrap();
+    world.start(RELAY, None).unwrap();
+    let rebuilt = until_every("the rebuilt model knows every receipt", SOON, DEAR_LOOK_EVERY, || async {
+        let Ok(lag) = world.ask(RELAY, &["lag", "--json"]) else { return Ok(None) };
+        Ok((counted(&lag) == notices).then_some(lag))
+    });
+    assert_eq!(rebuilt.await.unwrap()["overall"]["pending"], 0);
+}
+
+/// An Acceptance that waits for its jail: the node dies in the middle of the page, the agent between page and store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_or_an_agent_killed_while_missed_answers_are_read_closes_the_row_all_the_same() {
+    for point in points::CATCHUP {
+        let Kills { mut world, mut day, .. } = Kills::prepared(|_| {}).await;
+        // The relay accepts while the agent is dead.
+        world.end(AGENT).unwrap();
+        world.start(AGENT, Some("crash:agent.publish.after-puback")).unwrap();
+        let custodies = day.next(CUSTODIES).unwrap();
+        let (file, as_of) = day.write(&world.instance, &custodies).unwrap();
+        let _ = ingest(&world, JAIL, &file, as_of);
+        world.wait_for_end(AGENT, PASSED_WITHIN).unwrap();
+        let hub = world.hub().await.unwrap();
+        hub.settled("INGEST", "relay", AFTER_REDELIVERY).await.unwrap();
+        let program = program_of(point);
+        if program == RELAY {
+            world.end(RELAY).unwrap();
+            world.start(RELAY, Some(&format!("crash:{point}"))).unwrap();
+            world.relays_are_up().await.unwrap();
+            world.start(AGENT, None).unwrap();
+        } else {
+            world.begin(AGENT, Some(&format!("crash:{point}"))).unwrap();
+        }
+        let died = world.wait_for_end(program, PASSED_WITHIN).unwrap();
+        assert_eq!(died.signal(), Some(SIGABRT), "{point}: {died}");
+        world.start(program, None).unwrap();
+        ingest(&world, JAIL, &file, as_of).unwrap();
+        let report = day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
+        eprintln!("{point}: died, came back: {} notices, lost 0, duplicates 0", report.notices);
+    }
 }
 
 /// One point per arrow, and the server dies with the program.
@@ -199,20 +250,20 @@ async fn a_server_killed_together_with_a_program_on_any_arrow_loses_nothing_and_
         "subscriber.receipt.before-publish",
         "relay.forward.before-settle",
     ];
-    Kills::prepared().await.at_each(&points, true).await;
+    Kills::prepared(|_| {}).await.at_each(&points, true).await;
 }
 
-/// A point that somebody added to a program and not to the lists above would go untested.
+/// A point that somebody added to a program and not to the lists would go untested.
 #[test]
 fn every_crash_point_of_every_program_is_on_a_list() {
     let root = sallyport_harness::paths::workspace_root();
-    let here = include_str!("kills.rs");
+    let lists = std::fs::read_to_string(root.join("tests/e2e/src/points.rs")).unwrap();
     let mut named = Vec::new();
     for folder in ["agent/src", "relay/src", "subscriber/src"] {
         points_named_in(&root.join(folder), &mut named);
     }
-    assert!(named.len() >= 25, "{named:?}");
-    let missing: Vec<_> = named.iter().filter(|point| !here.contains(&format!("\"{point}\""))).collect();
+    assert!(named.len() >= 35, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|point| !lists.contains(&format!("\"{point}\""))).collect();
     assert!(missing.is_empty(), "not killed anywhere: {missing:?}");
 }
 

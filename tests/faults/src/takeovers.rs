@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::{Rng, seq::IndexedRandom};
+use sallyport_e2e::points;
 use serde::Serialize;
 
 use crate::{
@@ -58,7 +59,7 @@ pub fn takeovers(kills: usize, seed: u64, say: &dyn Fn(&str)) -> Result<Takeover
     for kill in 1..=kills {
         let name = world.any("relay-")?;
         let how = if kill % CHANCE_EVERY > 0 {
-            let point = kinds::RELAY_POINTS.choose(&mut world.rng).copied().context("a point")?;
+            let point = points::relay_at_work().choose(&mut world.rng).copied().context("a point")?;
             kinds::die_at(&mut world, &name, point)?;
             point
         } else {

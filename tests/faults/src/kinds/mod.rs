@@ -14,7 +14,7 @@ mod servers;
 mod subscribers;
 mod takeover;
 
-pub(crate) use points::{RELAY as RELAY_POINTS, die_at};
+pub(crate) use points::die_at;
 pub use takeover::{Takeover, takeover};
 
 use std::time::Duration;
