@@ -13,11 +13,12 @@ use sallyport_proto::{
     subject,
     vocabulary::SourceClock,
 };
+use sallyport_relay_core::admit::Refused;
 use tokio::sync::mpsc;
 
 use crate::{
     commit::{Decided, DecidedBatch, Verdict},
-    intake::{Pulled, Refused},
+    intake::Pulled,
     node::Node,
     parked,
 };

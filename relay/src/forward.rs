@@ -1,63 +1,26 @@
 //! Receipts on their way back: verifies each, passes it on to the jail as the subscriber signed it, then settles. The
 //! agent folds by the receipt's digest, so that a repetition is harmless. What can never be passed on is parked, so that
-//! no receipt stands in the way of another subscriber's (`parts`, `later`).
-
-mod later;
-mod parts;
+//! no receipt stands in the way of another subscriber's (`relay_core::way_back`).
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use async_nats::jetstream;
-use prost::Message as _;
 use sallyport_link::{clock, fault, publish::PublishError, pull::Source, settle};
 use sallyport_proto::{
     answer::{Body, RelayedReceipt},
-    envelope::OpenError,
     ids::{Jurisdiction, Ori, SubscriberId},
-    limits,
-    receipt::{Receipt, ReceiptError},
-    registry::Registry,
-    subject, wire,
+    subject,
+    time::Moment,
 };
+use sallyport_relay_core::way_back::{self, Later, NotPlaced, Parts};
 use tokio::time::Instant;
 
-use self::{later::Later, parts::Parts};
 use crate::{answer, node::Node, parked};
-
-/// Why a message on RECEIPTS is not passed on.
-#[derive(Debug, thiserror::Error)]
-enum NotForwarded {
-    #[error("subject names no subscriber")]
-    Subject,
-    #[error("{bytes} bytes are over the limit of {}", limits::RECEIPT_MESSAGE_BYTES_MAX)]
-    TooLarge { bytes: usize },
-    #[error("{0}")]
-    Receipt(#[from] ReceiptError),
-    #[error("signed with the key of another party")]
-    OthersKey,
-    #[error("states receipts of {claimed} on the subject of {subject}")]
-    OtherSubscriber { claimed: SubscriberId, subject: SubscriberId },
-    #[error("subscriber {0} is not in the registry")]
-    UnknownSubscriber(SubscriberId),
-    #[error("facility {0} is not in the registry")]
-    UnknownFacility(Ori),
-}
-
-impl NotForwarded {
-    /// A newer registry, here or at another node, may know who said it and to whom it goes.
-    fn may_pass_later(&self) -> bool {
-        match self {
-            Self::UnknownSubscriber(_) | Self::UnknownFacility(_) => true,
-            Self::Receipt(error) => matches!(error, ReceiptError::Open(OpenError::UnknownKey)),
-            Self::Subject | Self::TooLarge { .. } | Self::OthersKey | Self::OtherSubscriber { .. } => false,
-        }
-    }
-}
 
 /// Forwards until shutdown.
 pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
     let mut source = Source::new(node.js.clone(), subject::RECEIPTS, subject::RELAY_DURABLE);
-    let mut later = Later::default();
+    let mut later = WaitsHere { began: Instant::now(), later: Later::default() };
     while let Some(messages) = source.next(&node.shutdown).await {
         fault::point("relay.forward.after-pull");
         let hold = node.in_hand.hold(messages.iter(), None);
@@ -67,6 +30,21 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
     Ok(())
 }
 
+/// What this node gave back for a later registry.
+struct WaitsHere {
+    began: Instant,
+    later: Later,
+}
+
+/// A message of RECEIPTS, as far as JetStream says what it is.
+struct Pulled {
+    from: SubscriberId,
+    stored: Moment,
+    sequence: u64,
+    delivered: i64,
+    message: jetstream::Message,
+}
+
 /// A receipt that may be passed on.
 struct Passable {
     from: SubscriberId,
@@ -74,21 +52,28 @@ struct Passable {
     message: jetstream::Message,
 }
 
-async fn one_batch(node: &Arc<Node>, later: &mut Later, messages: Vec<jetstream::Message>) {
+async fn one_batch(node: &Arc<Node>, later: &mut WaitsHere, messages: Vec<jetstream::Message>) {
     let registry = node.registry.load_full();
     let mut jails: BTreeMap<(Jurisdiction, Ori), Vec<Passable>> = BTreeMap::new();
     for message in messages {
-        match relayed(&message, &registry) {
-            Ok(Some((to, from, receipt))) => {
-                jails.entry(to).or_default().push(Passable { from, receipt, message });
+        let Some((from, kind)) = subject::subscriber_of_receipt(&message.subject) else {
+            tracing::warn!(subject = %message.subject, "receipt not passed on: its subject names no subscriber");
+            settle::ack(&message).await;
+            continue;
+        };
+        // Outcomes and availability are folded by `track`; nothing is passed on to a jail yet.
+        if matches!(kind, "outcome" | "availability") {
+            settle::ack(&message).await;
+            continue;
+        }
+        let Some(pulled) = pulled(from, message) else { continue };
+        match way_back::place(&pulled.message.payload, &pulled.from, &registry) {
+            Ok(to) => jails.entry(to).or_default().push(pulled.passable()),
+            Err(why) if why.may_pass_later() && later.takes(&pulled) => {
+                tracing::info!(subject = %pulled.message.subject, %why, "receipt not passed on yet");
+                settle::nak_after(&pulled.message, way_back::WAIT).await;
             }
-            // Outcomes and availability are folded by `track`; nothing is passed on to a jail yet.
-            Ok(None) => settle::ack(&message).await,
-            Err(why) if why.may_pass_later() && waits(later, &message) => {
-                tracing::info!(subject = %message.subject, %why, "receipt not passed on yet");
-                settle::nak_after(&message, later::WAIT).await;
-            }
-            Err(why) => refuse(node, &message, &why).await,
+            Err(why) => refuse(node, &pulled, &why).await,
         }
     }
     for (to, receipts) in jails {
@@ -96,23 +81,39 @@ async fn one_batch(node: &Arc<Node>, later: &mut Later, messages: Vec<jetstream:
     }
 }
 
-/// Whether it may wait for a later registry.
-fn waits(later: &mut Later, message: &jetstream::Message) -> bool {
-    let Some((from, _)) = subject::subscriber_of_receipt(&message.subject) else { return false };
-    let Ok(info) = message.info() else { return false };
-    later.waits(&from, info.stream_sequence, info.delivered, Instant::now())
+/// `None` only for what JetStream did not deliver.
+fn pulled(from: SubscriberId, message: jetstream::Message) -> Option<Pulled> {
+    let info = message.info().ok()?;
+    let (sequence, delivered) = (info.stream_sequence, info.delivered);
+    let stored = clock::broker_moment(info)?;
+    Some(Pulled { from, stored, sequence, delivered, message })
+}
+
+impl Pulled {
+    fn passable(self) -> Passable {
+        let Self { from, stored, sequence, message, .. } = self;
+        let receipt = message.payload.to_vec();
+        Passable { from, receipt: RelayedReceipt { receipt, stored, receipts_sequence: sequence }, message }
+    }
+}
+
+impl WaitsHere {
+    fn takes(&mut self, pulled: &Pulled) -> bool {
+        self.later.waits(&pulled.from, pulled.sequence, pulled.delivered, self.began.elapsed())
+    }
 }
 
 /// Kept on RECEIPTS as it came, credited to nobody. What a person may yet place is parked.
-async fn refuse(node: &Node, message: &jetstream::Message, why: &NotForwarded) {
+async fn refuse(node: &Node, pulled: &Pulled, why: &NotPlaced) {
+    let Pulled { from, message, .. } = pulled;
     tracing::warn!(subject = %message.subject, %why, "receipt not passed on");
     let reason = match why {
-        NotForwarded::TooLarge { .. } => Some(parked::TOO_LARGE),
+        NotPlaced::TooLarge { .. } => Some(parked::TOO_LARGE),
         _ if why.may_pass_later() => Some(parked::UNPLACED),
         _ => None,
     };
-    if let (Some(reason), Some((from, _))) = (reason, subject::subscriber_of_receipt(&message.subject))
-        && parked::park_receipt(node, &from, message, reason, why.to_string()).await.is_err()
+    if let Some(reason) = reason
+        && parked::park_receipt(node, from, message, reason, why.to_string()).await.is_err()
     {
         return;
     }
@@ -143,54 +144,3 @@ async fn pass_on(node: &Node, to: &(Jurisdiction, Ori), receipts: Vec<Passable>)
         }
     }
 }
-
-fn names_a_listed_key(envelope: &[u8], registry: &Registry) -> bool {
-    let Ok(envelope) = wire::Envelope::decode(envelope) else { return false };
-    let listed = |keyid: &str| {
-        let subscribers = registry.subscribers.values().map(|subscriber| &subscriber.signing_key);
-        let facilities = registry.facilities.values().map(|facility| &facility.signing_key);
-        let mut keys = subscribers.chain(facilities).chain(registry.relay_keys());
-        keys.any(|key| key.as_str() == keyid)
-    };
-    envelope.signatures.iter().any(|signature| listed(&signature.keyid))
-}
-
-type Forwarded = ((Jurisdiction, Ori), SubscriberId, RelayedReceipt);
-
-fn relayed(message: &jetstream::Message, registry: &Registry) -> Result<Option<Forwarded>, NotForwarded> {
-    let (from, kind) = subject::subscriber_of_receipt(&message.subject).ok_or(NotForwarded::Subject)?;
-    if matches!(kind, "outcome" | "availability") {
-        return Ok(None);
-    }
-    let bytes = message.payload.len();
-    if bytes > limits::RECEIPT_MESSAGE_BYTES_MAX {
-        return Err(NotForwarded::TooLarge { bytes });
-    }
-    let subscriber =
-        registry.subscribers.get(&from).ok_or_else(|| NotForwarded::UnknownSubscriber(from.clone()))?;
-    let receipt = Receipt::open(&message.payload, &subscriber.signing_key).map_err(|error| {
-        let unknown = matches!(error, ReceiptError::Open(OpenError::UnknownKey));
-        // A key that somebody has is no new key of the one who sent it: no registry will ever say otherwise.
-        if unknown && names_a_listed_key(&message.payload, registry) {
-            return NotForwarded::OthersKey;
-        }
-        NotForwarded::Receipt(error)
-    })?;
-    if receipt.subscriber != from {
-        return Err(NotForwarded::OtherSubscriber { claimed: receipt.subscriber, subject: from });
-    }
-    let facility = registry
-        .facilities
-        .get(&receipt.ori)
-        .ok_or_else(|| NotForwarded::UnknownFacility(receipt.ori.clone()))?;
-    let (Ok(info), payload) = (message.info(), message.payload.to_vec()) else {
-        return Err(NotForwarded::Subject);
-    };
-    let receipts_sequence = info.stream_sequence;
-    let stored = clock::broker_moment(info).ok_or(NotForwarded::Subject)?;
-    let to = (facility.jurisdiction.clone(), facility.ori.clone());
-    Ok(Some((to, from, RelayedReceipt { receipt: payload, stored, receipts_sequence })))
-}
-
-#[cfg(test)]
-mod tests;

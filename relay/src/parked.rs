@@ -8,11 +8,9 @@ use sallyport_proto::{
     subject,
     vocabulary::{RefusalCode, SourceClock},
 };
+use sallyport_relay_core::admit::Refused;
 
-use crate::{
-    intake::{Pulled, Refused},
-    node::Node,
-};
+use crate::{intake::Pulled, node::Node};
 
 /// A receipt whose author or facility no registry came to know.
 pub(crate) const UNPLACED: &str = "receipt_unplaced";

@@ -11,13 +11,16 @@ mod resolve;
 use std::{convert::Infallible, sync::Arc};
 
 use sallyport_link::{clock, fault};
-use sallyport_relay_core::commit::{Accepted, Ahead};
+use sallyport_relay_core::{
+    admit::Refused,
+    commit::{Accepted, Ahead},
+};
 use tokio::sync::mpsc;
 
 use self::resolve::Committer;
 use crate::{
     in_hand::Hold,
-    intake::{Batch, Content, Pulled, Refused},
+    intake::{Batch, Content, Pulled},
     node::Node,
 };
 

@@ -5,15 +5,13 @@ use std::{sync::Arc, time::Instant};
 
 use sallyport_link::{clock, fault};
 use sallyport_proto::vocabulary::RefusalCode;
-use sallyport_relay_core::commit::{
-    self, Accepted, Ahead, Arrival, Committing, Entry, Known, NotConfirmed, Step,
+use sallyport_relay_core::{
+    admit::Refused,
+    commit::{self, Accepted, Ahead, Arrival, Committing, Entry, Known, NotConfirmed, Step},
 };
 
 use super::{Verdict, batch, read};
-use crate::{
-    intake::{Pulled, Refused},
-    node::Node,
-};
+use crate::{intake::Pulled, node::Node};
 
 pub(super) struct Committer {
     node: Arc<Node>,

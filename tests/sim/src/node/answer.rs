@@ -4,19 +4,23 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use sallyport_proto::{
     answer::{AcceptedEvent, Answer, Body, Refusal, is_permanent},
-    ids::{Jurisdiction, Ori},
+    ids::{Jurisdiction, Ori, SubscriberId},
     operations::Parked,
     subject,
     vocabulary::SourceClock,
 };
+use sallyport_relay_core::admit::Refused;
 use tokio::sync::mpsc;
 
 use super::{
     Node,
     commit::{Decided, Verdict},
-    intake::{Pulled, Refused},
+    intake::Pulled,
 };
-use crate::{broker::relay_durable, process::Life};
+use crate::{
+    broker::{Delivered, relay_durable},
+    process::Life,
+};
 
 pub(super) async fn run(node: Rc<Node>, life: Life, mut decided: mpsc::Receiver<Decided>) {
     while let Some(batch) = decided.recv().await {
@@ -71,22 +75,32 @@ async fn refuse(node: &Node, life: &Life, pulled: Pulled, why: Refused) {
 }
 
 async fn park(node: &Node, life: &Life, pulled: &Pulled, why: &Refused) {
+    let (st, ori) = &pulled.from;
+    let reason = why.code.as_str().to_ascii_lowercase();
+    let subject = subject::hub_parked(&reason, st, ori);
+    keep(node, life, subject, why.code.as_str(), subject::INGEST, &pulled.message).await;
+}
+
+/// A receipt that this node may not give back any more.
+pub(super) async fn park_receipt(node: &Node, life: &Life, from: &SubscriberId, message: &Delivered) {
+    const REASON: &str = "receipt_unplaced";
+    let subject = subject::hub_parked_receipt(REASON, from);
+    keep(node, life, subject, REASON, subject::RECEIPTS, message).await;
+}
+
+async fn keep(node: &Node, life: &Life, to: String, reason: &str, stream: &str, message: &Delivered) {
     let record = Parked {
         provenance: node.provenance(),
-        reason: why.code.as_str().to_owned(),
+        reason: reason.to_owned(),
         text: None,
-        subject: pulled.message.subject.clone(),
-        stream: subject::INGEST.to_owned(),
-        stream_sequence: pulled.message.sequence,
-        original: pulled.message.payload.to_vec(),
+        subject: message.subject.clone(),
+        stream: stream.to_owned(),
+        stream_sequence: message.sequence,
+        original: message.payload.to_vec(),
         at: life.moment(SourceClock::Relay),
         relay_node: node.name.clone(),
     };
-    let (st, ori) = &pulled.from;
-    let subject = subject::hub_parked(&why.code.as_str().to_ascii_lowercase(), st, ori);
-    life.until_stored(subject::PARKED, subject, record.seal(&node.signer).into())
-        .await
-        .expect("no limit there");
+    life.until_stored(subject::PARKED, to, record.seal(&node.signer).into()).await.expect("no limit there");
 }
 
 /// Signs and stores one answer.

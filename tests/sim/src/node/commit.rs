@@ -4,15 +4,16 @@
 use std::rc::Rc;
 
 use sallyport_proto::{ids::Jurisdiction, routed::Routed, subject, vocabulary::RefusalCode};
-use sallyport_relay_core::commit::{
-    Accepted, Committing, Found, Key, Known, NotConfirmed, Step, Verdict as Said,
+use sallyport_relay_core::{
+    admit::Refused,
+    commit::{Accepted, Committing, Found, Key, Known, NotConfirmed, Step, Verdict as Said},
 };
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{
     Node,
-    intake::{Content, Prepared, Pulled, Refused},
+    intake::{Content, Prepared, Pulled},
 };
 use crate::{exec::Us, mutant::Mutant, process::Life};
 
@@ -108,7 +109,8 @@ async fn resolve(
 }
 
 fn say(event: &sallyport_proto::ids::EventId, said: Said) -> Verdict {
-    let refused = |code| Verdict::Refused(Refused { event_id: Some(event.clone()), code });
+    let refused =
+        |code| Verdict::Refused(Refused { event_id: Some(event.clone()), code, text: String::new() });
     match said {
         Said::Accepted(accepted) => Verdict::Accepted(accepted),
         Said::Again(delay) => Verdict::Again(delay.as_micros() as Us),

@@ -3,8 +3,11 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use sallyport_proto::answer::Body;
-use sallyport_relay_core::ledger::{self, Model, Record, Stream};
+use sallyport_proto::{answer::Body, subject};
+use sallyport_relay_core::{
+    ledger::{self, Model, Record, Stream},
+    way_back,
+};
 
 use super::{Node, answer, forward};
 use crate::{
@@ -105,8 +108,9 @@ async fn effect(node: &Node, life: &Life, new: &[Message]) {
             came: Came::New,
         };
         let registry = node.routing().registry.clone();
-        if let Some((to, receipt)) = forward::relayed(life, &delivered, &registry) {
-            answer::send(node, life, &to, Body::Progress(vec![receipt])).await;
+        let Some((from, _)) = subject::subscriber_of_receipt(&delivered.subject) else { continue };
+        if let Ok(to) = way_back::place(&delivered.payload, &from, &registry) {
+            answer::send(node, life, &to, Body::Progress(vec![forward::relayed(life, &delivered)])).await;
         }
     }
 }

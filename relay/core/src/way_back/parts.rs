@@ -1,18 +1,19 @@
 //! What goes to one jail, cut into parts that one message carries. A part that the broker refuses for ever is halved until
-//! the one that cannot be carried stands alone: the others go on. Pure.
+//! the one that cannot be carried stands alone: the others go on.
 
 /// Receipts in one Progress: far under the megabyte that a server takes, and a jail's page of catch-up stays small.
 const PART_BYTES_MAX: usize = 128 * 1024;
 
 /// What is still to be sent, in order.
-pub(super) struct Parts<T> {
+#[derive(Debug)]
+pub struct Parts<T> {
     /// The next one last.
     waiting: Vec<Vec<T>>,
 }
 
 impl<T> Parts<T> {
     /// Cuts `items` by their `bytes`. One that is larger than a part goes alone.
-    pub(super) fn of(items: Vec<T>, bytes: impl Fn(&T) -> usize) -> Self {
+    pub fn of(items: Vec<T>, bytes: impl Fn(&T) -> usize) -> Self {
         let mut waiting: Vec<Vec<T>> = Vec::new();
         let mut free = 0;
         for item in items {
@@ -31,12 +32,13 @@ impl<T> Parts<T> {
     }
 
     /// The next part.
-    pub(super) fn next(&mut self) -> Option<Vec<T>> {
+    #[allow(clippy::should_implement_trait, reason = "what is refused comes back in: no iterator does that")]
+    pub fn next(&mut self) -> Option<Vec<T>> {
         self.waiting.pop()
     }
 
     /// `part` can never be stored: its halves come next. Gives the one that stood alone.
-    pub(super) fn refused(&mut self, mut part: Vec<T>) -> Option<T> {
+    pub fn refused(&mut self, mut part: Vec<T>) -> Option<T> {
         if part.len() > 1 {
             let later = part.split_off(part.len() / 2);
             self.waiting.push(later);

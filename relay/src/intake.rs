@@ -1,21 +1,22 @@
 //! First stage: pulls from INGEST, verifies, and hands batches on to `commit`. Decides nothing but whether a message is
 //! what it claims to be; what is not goes on as `Refused`, to be parked and answered.
 
-mod verify;
-
 use std::{convert::Infallible, sync::Arc};
 
 use async_nats::jetstream;
-use sallyport_link::{fault, pull::Source};
+use sallyport_link::{clock, fault, pull::Source};
 use sallyport_proto::{
     envelope::Digest,
     event::VerifiedEvent,
-    ids::{EventId, Jurisdiction, Ori},
+    ids::{Jurisdiction, Ori},
+    registry::Registry,
     subject,
     time::Moment,
-    vocabulary::RefusalCode,
 };
-use sallyport_relay_core::commit::Arrival;
+use sallyport_relay_core::{
+    admit::{self, Refused},
+    commit::Arrival,
+};
 use tokio::sync::mpsc;
 
 use crate::{in_hand::Hold, node::Node};
@@ -61,17 +62,6 @@ pub(crate) enum Content {
     Refused(Refused),
 }
 
-/// Why a message is not acceptable.
-#[derive(Debug, Clone)]
-pub(crate) struct Refused {
-    /// When it could be read.
-    pub(crate) event_id: Option<EventId>,
-    /// Why.
-    pub(crate) code: RefusalCode,
-    /// In words, without person data.
-    pub(crate) text: String,
-}
-
 /// A batch in work, with its permit.
 pub(crate) struct Batch {
     /// The messages, in stream order.
@@ -90,7 +80,7 @@ pub(crate) async fn run(node: Arc<Node>, commit: mpsc::Sender<Batch>) -> Result<
         fault::point("relay.intake.after-pull");
         let routing = node.routing.load_full();
         let pulled: Vec<_> =
-            messages.into_iter().filter_map(|message| verify::pulled(message, &routing.registry)).collect();
+            messages.into_iter().filter_map(|message| pulled(message, &routing.registry)).collect();
         let again = pulled.iter().filter(|p| p.redelivered).count() as u64;
         if again > 0 {
             node.metrics.redelivered(subject::INGEST, again);
@@ -103,4 +93,26 @@ pub(crate) async fn run(node: Arc<Node>, commit: mpsc::Sender<Batch>) -> Result<
         }
     }
     Ok(())
+}
+
+/// Looks at one message. `None` only for what JetStream did not deliver.
+fn pulled(message: jetstream::Message, registry: &Registry) -> Option<Pulled> {
+    let info = message.info().ok()?;
+    let (sequence, redelivered) = (info.stream_sequence, info.delivered > 1);
+    let t4_stored = clock::broker_moment(info)?;
+    // The stream's own filter admits no other subject.
+    let from = subject::facility_of_ingest(&message.subject)?;
+    let content = match admit::event(&message.payload, &from, registry, clock::now()) {
+        Ok(event) => Content::Event(Box::new(event)),
+        Err(refused) => Content::Refused(refused),
+    };
+    Some(Pulled {
+        digest: Digest::of(&message.payload),
+        from,
+        t4_stored,
+        sequence,
+        redelivered,
+        content,
+        message,
+    })
 }
