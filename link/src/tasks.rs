@@ -5,6 +5,8 @@ use std::{future::Future, time::Duration};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::shutdown::Signals;
+
 /// How long tasks get to finish what is in flight.
 pub const GRACE: Duration = Duration::from_secs(10);
 
@@ -24,12 +26,13 @@ type Ended = Result<(&'static str, OnError, TaskResult), tokio::task::JoinError>
 pub struct Tasks {
     set: JoinSet<(&'static str, OnError, TaskResult)>,
     shutdown: CancellationToken,
+    signals: Signals,
 }
 
 impl Tasks {
-    /// Tasks that end when `shutdown` is cancelled.
+    /// Tasks that end when `shutdown` is cancelled, or by a signal from now on.
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), shutdown }
+        Self { set: JoinSet::new(), shutdown, signals: Signals::listen() }
     }
 
     /// Starts a task. It must end soon after the token is cancelled.
@@ -52,7 +55,7 @@ impl Tasks {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
-                () = crate::shutdown::requested() => {
+                () = self.signals.next() => {
                     tracing::info!("asked to end");
                     self.shutdown.cancel();
                 }
