@@ -14,7 +14,6 @@ mod http;
 pub mod intake;
 pub mod metrics;
 mod publish;
-mod registry;
 pub mod run;
 pub mod status;
 pub mod store;

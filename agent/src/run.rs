@@ -5,11 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
+    lock::LockError,
     publish::chain,
-    registry_floor::{Floor, FloorError},
+    registry::{self, FloorError},
     tasks::{OnError, Tasks},
 };
-use sallyport_proto::subject;
+use sallyport_proto::{registry::Registry, subject};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,7 @@ use crate::{
     intake::Intake,
     metrics::Metrics,
     publish::Publisher,
-    registry::Keeper,
-    store::{self, Kind, LockError, Store, StoreError, prune},
+    store::{self, Kind, Store, StoreError, prune},
 };
 
 /// Closed rows are looked through this often; one that is an hour over its time hurts nobody.
@@ -73,10 +73,8 @@ pub enum StartError {
 pub async fn run(config: Config) -> Result<bool, StartError> {
     let facility = config.facility.clone();
     let (store, mut writer) = open_store(&config).await?;
-    let mut floor = config.registry.pinned.is_some().then(|| Floor::open(&config.store_dir)).transpose()?;
-    if let Some(floor) = &mut floor {
-        floor.admit(&config.registry_at_start)?;
-    }
+    let keeper =
+        registry::Keeper::new(config.registry.clone(), &config.store_dir, &config.registry_at_start)?;
     let counters = Arc::new(LinkCounters::default());
     let metrics = Arc::new(Metrics::new(counters.clone()));
     let (in_force, registry) = watch::channel(Arc::new(config.registry_at_start.clone()));
@@ -146,15 +144,12 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         shutdown: shutdown.clone(),
     };
     tasks.spawn("publish", OnError::ShutDown, publisher.run());
-    let keeper = Keeper {
-        source: config.registry.clone(),
-        instance: facility.instance.clone(),
-        in_force,
-        floor,
-        metrics,
-        shutdown: shutdown.clone(),
+    metrics.registry_version(in_force.borrow().version);
+    let put = move |new: Registry| {
+        metrics.registry_version(new.version);
+        in_force.send_replace(Arc::new(new));
     };
-    tasks.spawn("registry", OnError::ShutDown, keeper.run());
+    tasks.spawn("registry", OnError::ShutDown, keeper.run(|_| Ok(()), put, shutdown.clone()));
     if let Some(dir) = &config.intake.drop_dir {
         let folder = DropFolder {
             dir: dir.clone(),
@@ -182,7 +177,7 @@ async fn open_store(config: &Config) -> Result<(Store, store::WriterThread), Sto
     let deadline = tokio::time::Instant::now() + COMMAND_ENDS_WITHIN;
     loop {
         match store::open(&config.store_dir, &facility.instance, &facility.ori) {
-            Err(StoreError::Lock(LockError::Taken { .. }))
+            Err(StoreError::Taken { .. })
                 if store::holder(&config.store_dir).is_none() && tokio::time::Instant::now() < deadline =>
             {
                 tokio::time::sleep(LOOK_AGAIN).await;

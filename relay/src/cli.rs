@@ -22,7 +22,6 @@ use sallyport_proto::{
 use sallyport_relay::{
     config::Config,
     keys,
-    lock::LockError,
     provision::{self, Doors, Report},
     restore, service,
 };
@@ -184,7 +183,7 @@ async fn run(command: Command) -> u8 {
                 Err(service::StartError::Unsafe(error)) if !error.is_unavailable() => {
                     shout(exit::UNSAFE, &error)
                 }
-                Err(service::StartError::Lock(error @ LockError::Taken { .. })) => shout(exit::BUSY, &error),
+                Err(error @ service::StartError::Busy { .. }) => shout(exit::BUSY, &error),
                 Err(service::StartError::Registry(error)) if error.is_of_registry() => {
                     shout(exit::CONFIG, &error)
                 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_nats::{Client, jetstream};
+use sallyport_link::clock;
 use sallyport_proto::{
     ids::{InstanceId, NodeId},
     key::Signer,
@@ -46,6 +47,13 @@ impl Node {
     /// As `relay_core` has it write.
     pub fn author(&self) -> Author<'_> {
         Author { instance: &self.instance, build: BUILD, node: &self.name, signer: &self.signer }
+    }
+
+    /// From here on every stage goes by it.
+    pub fn put_in_force(&self, registry: Registry) {
+        let registry = Arc::new(registry);
+        self.routing.store(Arc::new(Routing::new(registry.clone(), clock::now())));
+        self.registry.store(registry);
     }
 
     /// Stands in every message this node signs.

@@ -1,12 +1,16 @@
 //! One node, running: checks that the server is safe, connects, starts every stage under supervision, and ends in order.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
-    registry_floor::FloorError,
+    lock::{Lock, LockError},
+    registry::{self, FloorError},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -20,12 +24,10 @@ use crate::{
     forward,
     http::{self, Health, Pages},
     in_hand, intake,
-    lock::{Lock, LockError},
     mend::Mend,
     metrics::Metrics,
     node::Node,
     provision::safety,
-    registry,
     track::{self, Fold},
 };
 
@@ -36,6 +38,12 @@ pub enum StartError {
     #[error(transparent)]
     Unsafe(#[from] safety::Unsafe),
     /// Another node runs on this store.
+    #[error("another relay node runs on the store {}: each node needs a folder of its own", .dir.display())]
+    Busy {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// The lock cannot be tried.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// An older registry than this node had in force, or its version cannot be kept.
@@ -54,8 +62,13 @@ pub enum StartError {
 
 /// Runs until a signal or a failing stage; gives whether it ended well.
 pub async fn run(config: Config) -> Result<bool, StartError> {
-    let _lock = Lock::take(&config.store_dir)?;
-    let floor = registry::first(&config)?;
+    let _lock = only_node_on(&config.store_dir)?;
+    let source = registry::Source {
+        file: config.registry_file.clone(),
+        registrar: config.registrar.clone(),
+        look_every: config.registry_reload,
+    };
+    let keeper = registry::Keeper::new(source, &config.store_dir, &config.registry)?;
     wait_for_safety(&config).await?;
     let counters = Arc::new(LinkCounters::default());
     let login = Login {
@@ -111,11 +124,23 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         let pages = Pages { client: client.clone(), metrics: node.metrics.clone(), health };
         tasks.spawn("http", OnError::ShutDown, http::run(listen, pages, node.shutdown.clone()));
     }
-    tasks.spawn("registry", OnError::ShutDown, registry::keep_current(node.clone(), Arc::new(config), floor));
+    let put = {
+        let node = node.clone();
+        move |registry| node.put_in_force(registry)
+    };
+    tasks.spawn("registry", OnError::ShutDown, keeper.run(|_| Ok(()), put, node.shutdown.clone()));
     tracing::info!(node = %node.name, instance = %node.instance, registry = node.registry.load().version, "relay runs");
     let well = tasks.run().await;
     connect::close(&client).await;
     Ok(well)
+}
+
+/// The read model and the registry's floor have one writer. Commands that only read the model do not take it.
+fn only_node_on(store_dir: &Path) -> Result<Lock, StartError> {
+    Lock::take(&store_dir.join("relay.lock")).map_err(|error| match error {
+        LockError::Taken { .. } => StartError::Busy { dir: store_dir.to_owned() },
+        error @ LockError::Io { .. } => error.into(),
+    })
 }
 
 /// A server that is not there yet is waited for; one that is there and unsafe is refused.

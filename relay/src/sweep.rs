@@ -4,11 +4,7 @@
 //!
 //! Out of scope: what a message means; single messages by sequence or subject.
 
-use std::{
-    fs::{File, TryLockError},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -20,7 +16,10 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use sallyport_link::publish::chain;
+use sallyport_link::{
+    lock::{Lock, LockError},
+    publish::chain,
+};
 
 /// Messages of one pull: enough that reading does not wait for round trips.
 const BATCH_MAX: usize = 1_000;
@@ -92,31 +91,16 @@ pub enum SweepError {
         what: &'static str,
     },
     /// The lock file.
-    #[error("cannot lock {file}")]
-    Lock {
-        /// Which.
-        file: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 /// Only one command of a kind per node: two would delete each other's reader.
-pub(crate) struct OnlyOne(#[allow(dead_code, reason = "its life is the lock")] File);
-
-impl OnlyOne {
-    pub(crate) fn take(store_dir: &Path, what: &'static str) -> Result<Self, SweepError> {
-        let path = store_dir.join(format!("{what}.lock"));
-        let failed = |source| SweepError::Lock { file: path.display().to_string(), source };
-        std::fs::create_dir_all(store_dir).map_err(failed)?;
-        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(SweepError::Busy { what }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
-    }
+pub(crate) fn only_one(store_dir: &Path, what: &'static str) -> Result<Lock, SweepError> {
+    Lock::take(&store_dir.join(format!("{what}.lock"))).map_err(|error| match error {
+        LockError::Taken { .. } => SweepError::Busy { what },
+        error @ LockError::Io { .. } => error.into(),
+    })
 }
 
 /// How far a stream goes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
-    registry_floor::{Floor, FloorError},
+    registry::{self, FloorError},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -24,7 +24,7 @@ use crate::{
     receipt::Maker,
     receive::{Receiver, SecondLook},
     store::{Shared, Store, StoreError},
-    trust::Watcher,
+    trust,
 };
 
 /// Why a bridge did not start.
@@ -47,22 +47,24 @@ pub enum StartError {
 /// Runs until a signal or `shutdown`; gives whether all went well.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, StartError> {
     let _lock = Store::lock(&config.store_dir)?;
-    let mut floor = Floor::open(&config.store_dir)?;
-    floor.admit(&config.registry)?;
+    let keeper = registry::Keeper::new(config.registry_source.clone(), &config.store_dir, &config.registry)?;
     let mut store = Store::open(&config.store_dir, &config.me)?;
     let log = HandOverLog::open(&store.hand_over_log(), &mut store, clock::now())?;
     let store = Shared::new(store);
     let link = Arc::new(LinkCounters::default());
     let (client, js) = connect::connect(login(&config), link.clone()).await?;
+    let me = config.me.clone();
     let metrics = Metrics::new();
     let maker = Maker::new(config.instance, config.me.clone(), config.signer);
-    let (watcher, registry) = Watcher::new(config.registry_source, floor, config.me.clone(), config.registry);
+    let (in_force, registry) = watch::channel(Arc::new(config.registry));
     let (judged, to_keep) = mpsc::channel(IN_FLIGHT_MAX);
     let (kept, to_answer) = mpsc::channel(IN_FLIGHT_MAX);
     let (sink_hint, hint) = watch::channel(());
 
     let mut tasks = Tasks::new(shutdown.clone());
-    tasks.spawn("registry", OnError::ShutDown, watcher.run(shutdown.clone()));
+    let fits = trust::lists(config.me.clone());
+    let put = move |new| drop(in_force.send_replace(Arc::new(new)));
+    tasks.spawn("registry", OnError::ShutDown, keeper.run(fits, put, shutdown.clone()));
     let receiver = Receiver { js: js.clone(), me: config.me.clone(), registry: registry.clone() };
     tasks.spawn("receive", OnError::ShutDown, receiver.run(judged.clone(), shutdown.clone()));
     let second_look = SecondLook { store: store.clone(), me: config.me, registry: registry.clone() };
@@ -100,6 +102,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, St
         let window = Window { client: client.clone(), link, store, registry, metrics };
         tasks.spawn("http", OnError::ShutDown, http::serve(window, listen, shutdown));
     }
+    tracing::info!(subscriber = %me, "bridge runs");
     let well = tasks.run().await;
     connect::close(&client).await;
     Ok(well)

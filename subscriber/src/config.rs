@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use sallyport_link::config::{self, ConfigProblems, ConnectSeed, beside};
+use sallyport_link::{
+    config::{self, ConfigProblems, ConnectSeed, beside},
+    registry,
+};
 use sallyport_proto::{
     ids::{InstanceId, SubscriberId},
     key::{RegistrarKey, Signer},
@@ -16,10 +19,7 @@ use sallyport_proto::{
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{
-    hand_over::{Command, Sink},
-    trust,
-};
+use crate::hand_over::{Command, Sink};
 
 /// What one bridge runs with.
 pub struct Config {
@@ -34,7 +34,7 @@ pub struct Config {
     /// The registry as it was at start.
     pub registry: Registry,
     /// For reading it again.
-    pub registry_source: trust::Source,
+    pub registry_source: registry::Source,
     /// `nats://...`
     pub nats_url: String,
     /// Store, hand-over log, lock.
@@ -166,10 +166,10 @@ impl Config {
             signer: signer?,
             connect_seed: connect_seed?,
             registry: registry?,
-            registry_source: trust::Source {
+            registry_source: registry::Source {
                 file: registry_file,
-                registrar: registrar?,
-                reload: Duration::from_secs(raw.registry.reload_s.max(1)),
+                registrar: Some(registrar?),
+                look_every: Duration::from_secs(raw.registry.reload_s.max(1)),
             },
             nats_url: raw.nats.url.into_inner(),
             store_dir: near(&raw.store.dir),

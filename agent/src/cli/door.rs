@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     intake::{EventAnswer, ExportOptions, Intake, IntakeError, Summary},
     metrics::Metrics,
-    store::{self, LockError, StoreError, WriterThread},
+    store::{self, StoreError, WriterThread},
 };
 
 /// A large file is stored in seconds; a disk that takes longer than this is broken.
@@ -97,7 +97,7 @@ impl Door {
                 let intake = Intake::new(config, store, registry, metrics);
                 Ok(Self::Own(Box::new(Own { intake, writer, _registry: sender })))
             }
-            Err(StoreError::Lock(LockError::Taken { .. })) => store::holder(&config.store_dir)
+            Err(StoreError::Taken { .. }) => store::holder(&config.store_dir)
                 .map(|a| Self::Running(Client::new(a)))
                 .ok_or(DoorError::NotListening),
             Err(error) => Err(DoorError::Store(error)),

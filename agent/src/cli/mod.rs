@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::{
     config::{self, Config},
     run::{self, StartError},
-    store::{LockError, StoreError},
+    store::StoreError,
 };
 
 /// Tells the agencies that may know of releases of one jail, and shows what they answered.
@@ -189,7 +189,7 @@ async fn run_agent(config: Config) -> u8 {
     match run::run(config).await {
         Ok(true) => exit::OK,
         Ok(false) => exit::FAILED,
-        Err(error @ StartError::Store(StoreError::Lock(LockError::Taken { .. }))) => fail(exit::BUSY, &error),
+        Err(error @ StartError::Store(StoreError::Taken { .. })) => fail(exit::BUSY, &error),
         Err(StartError::Registry(error)) if error.is_of_registry() => fail(exit::CONFIG, &error),
         Err(error) => fail(exit::UNAVAILABLE, &error),
     }

@@ -3,12 +3,15 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use sallyport_agent_core::{custody::FacilitySecret, disclose::AllowList, mapping::Mapping};
-use sallyport_link::config::{self, ConfigProblems, beside, read_text};
+use sallyport_link::{
+    config::{self, ConfigProblems, beside, read_text},
+    registry,
+};
 use sallyport_proto::{
     problem::Problems, provenance::TrafficClass, registry::Registry, vocabulary::TrafficKind,
 };
 
-use super::{Config, Facility, Intake, RegistrySource, Seed, form};
+use super::{Config, Facility, Intake, Seed, form};
 
 /// Without a setting: often enough that nobody waits for a dropped file, rare enough for a network share.
 const RESCAN_S: u32 = 10;
@@ -18,6 +21,8 @@ const DROP_QUIET_S: u32 = 5;
 const HEARTBEAT_S: u32 = 60;
 /// The relay counts a jail as silent after three that did not come.
 const HEARTBEAT_MAX_S: u32 = 300;
+/// A key that was registered counts within this time.
+const REGISTRY_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Keys of the registry that the agent names in problems of its own file.
 const REGISTRY_FILE: &str = "registry.file";
 
@@ -84,7 +89,11 @@ fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
     problems.locate(path, &text);
     Some(Config {
         facility: facility?,
-        registry: RegistrySource { file: registry_file, pinned: pinned? },
+        registry: registry::Source {
+            file: registry_file,
+            registrar: pinned?,
+            look_every: REGISTRY_LOOK_EVERY,
+        },
         registry_at_start: registry?,
         nats_url: nats_url?,
         store_dir: beside(path, &raw.store.dir),

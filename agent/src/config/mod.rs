@@ -11,10 +11,13 @@ use std::{
 };
 
 use sallyport_agent_core::{custody::FacilitySecret, disclose::AllowList, mapping::Mapping};
-use sallyport_link::config::{ConfigProblems, ConnectSeed};
+use sallyport_link::{
+    config::{ConfigProblems, ConnectSeed},
+    registry,
+};
 use sallyport_proto::{
     ids::{InstanceId, Jurisdiction, Ori},
-    key::{RegistrarKey, Signer},
+    key::Signer,
     provenance::TrafficClass,
     registry::Registry,
 };
@@ -24,7 +27,7 @@ pub struct Config {
     /// Who we are.
     pub facility: Facility,
     /// Where the registry lies and whose signature it needs.
-    pub registry: RegistrySource,
+    pub registry: registry::Source,
     /// The registry as it was at start.
     pub registry_at_start: Registry,
     /// `nats://host:port`
@@ -68,15 +71,6 @@ impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Seed({})", self.0.public_key())
     }
-}
-
-/// Where keys come from.
-#[derive(Debug, Clone)]
-pub struct RegistrySource {
-    /// The file; its signature lies beside it.
-    pub file: PathBuf,
-    /// Pinned; none: unsigned, permitted for EXERCISE and TEST only.
-    pub pinned: Option<RegistrarKey>,
 }
 
 /// How records come in.

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use super::LockError;
+use sallyport_link::lock::LockError;
 
 /// Why something was not stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,13 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// Another process writes, or the lock cannot be tried.
+    /// Another process writes.
+    #[error("another process writes to the store {}", .dir.display())]
+    Taken {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// The lock cannot be tried.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The file is not a store of this program.

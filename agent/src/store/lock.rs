@@ -2,68 +2,48 @@
 //! command which finds the store taken can hand its work over instead.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    fs::File,
+    io::{Read, Seek, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+use sallyport_link::lock::LockError;
+
+use super::StoreError;
 
 /// The file that is locked. It stays when nobody holds it.
 const FILE: &str = "agent.lock";
 /// An address and a line end; anything longer is not ours.
 const CONTENT_BYTES_MAX: u64 = 128;
 
-/// The lock, held until dropped or until the process ends, however it ends.
+/// Held until dropped or until the process ends, however it ends.
 #[derive(Debug)]
-pub struct Lock {
-    file: File,
-}
-
-/// Why the lock was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// Another process holds it.
-    #[error("another process writes to the store {}", .dir.display())]
-    Taken {
-        /// The store's folder.
-        dir: PathBuf,
-    },
-    /// The file system does not let us try.
-    #[error("cannot lock {}", .path.display())]
-    Io {
-        /// The lock file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+pub(super) struct Lock {
+    held: sallyport_link::lock::Lock,
 }
 
 impl Lock {
     /// Takes the lock or says that it is taken; never waits.
-    pub fn take(dir: &Path) -> Result<Self, LockError> {
+    pub(super) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
-        let io = |source| LockError::Io { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-        let file = file.map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Taken { dir: dir.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+        let mut held = sallyport_link::lock::Lock::take(&path).map_err(|error| match error {
+            LockError::Taken { .. } => StoreError::Taken { dir: dir.to_owned() },
+            error @ LockError::Io { .. } => error.into(),
+        })?;
         // What an earlier holder left there is not where anybody listens now.
-        file.set_len(0).map_err(io)?;
-        Ok(Self { file })
+        held.file().set_len(0).map_err(|source| LockError::Io { path, source })?;
+        Ok(Self { held })
     }
 
     /// Says where the holder listens.
     pub(super) fn publish_address(&mut self, address: SocketAddr) -> Result<(), LockError> {
-        let written = self
-            .file
+        let file = self.held.file();
+        let written = file
             .set_len(0)
-            .and_then(|()| self.file.rewind())
-            .and_then(|()| writeln!(self.file, "{address}"))
-            .and_then(|()| self.file.flush());
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{address}"))
+            .and_then(|()| file.flush());
         written.map_err(|source| LockError::Io { path: FILE.into(), source })
     }
 }
@@ -86,7 +66,7 @@ mod tests {
         let mut first = Lock::take(dir.path()).unwrap();
         assert_eq!(holder(dir.path()), None);
         first.publish_address("127.0.0.1:7411".parse().unwrap()).unwrap();
-        assert!(matches!(Lock::take(dir.path()), Err(LockError::Taken { .. })));
+        assert!(matches!(Lock::take(dir.path()), Err(StoreError::Taken { .. })));
         assert_eq!(holder(dir.path()), Some("127.0.0.1:7411".parse().unwrap()));
     }
 

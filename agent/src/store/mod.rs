@@ -28,7 +28,9 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+use lock::Lock;
 use rusqlite::Connection;
+use sallyport_link::lock::LockError;
 use sallyport_proto::ids::{InstanceId, Ori};
 use tokio::sync::{oneshot, watch};
 
@@ -39,7 +41,7 @@ pub use custody::{
 };
 pub use error::StoreError;
 pub use facility::{NextNumber, next_number, start_epoch, take_number};
-pub use lock::{Lock, LockError, holder};
+pub use lock::holder;
 pub use numbered::{Numbered, Reopened, reopen};
 pub use outbox::{NewRow, Sent, due_at_once, insert as insert_row, record_sent};
 pub use prune::{KEEP_CLOSED, prune};

@@ -24,7 +24,7 @@ use sallyport_proto::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::sweep::{self, Extent, From, Held, OnlyOne, SweepError};
+use crate::sweep::{self, Extent, From, Held, SweepError};
 use chain::{Chain, ChainError};
 use segment::{Header, Record, SegmentError, Writer};
 
@@ -90,7 +90,7 @@ pub async fn once(
     node: &NodeId,
     to: &Path,
 ) -> Result<Vec<Archived>, Error> {
-    let _only = OnlyOne::take(store_dir, "archive")?;
+    let _only = sweep::only_one(store_dir, "archive")?;
     let mut all = Vec::with_capacity(STREAMS.len());
     for stream in STREAMS {
         all.push(one_stream(js, instance, node, to, stream).await?);

@@ -22,7 +22,7 @@ use sallyport_relay_core::{
 };
 use serde::Serialize;
 
-use crate::sweep::{self, From, Held, OnlyOne, SweepError};
+use crate::sweep::{self, From, Held, SweepError};
 
 /// What is younger is on its way: an event waits up to 60 s for its predecessor, and a dead node's work comes again
 /// after 15 s.
@@ -110,7 +110,7 @@ pub async fn run(
     registry: &Registry,
     scan: Scan,
 ) -> Result<Audit, Error> {
-    let _only = OnlyOne::take(store_dir, "audit")?;
+    let _only = sweep::only_one(store_dir, "audit")?;
     let began = clock::now();
     let reader = subject::audit_consumer(&scan.node);
     let mut books = Books::since(scan.since);

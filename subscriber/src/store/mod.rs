@@ -14,7 +14,6 @@ mod read;
 mod sink;
 
 use std::{
-    fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -22,6 +21,7 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use sallyport_link::lock::{Lock, LockError};
 use sallyport_proto::ids::SubscriberId;
 
 pub use apart::Again;
@@ -102,10 +102,6 @@ impl<T> What<T> for rusqlite::Result<T> {
     }
 }
 
-/// Held by the one bridge of a folder; given back when it is dropped, or by the kernel when the process dies.
-#[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "its life is the lock")] File);
-
 impl Store {
     /// Opens the store in `dir`, or makes it.
     pub fn open(dir: &Path, me: &SubscriberId) -> Result<Self, StoreError> {
@@ -123,15 +119,10 @@ impl Store {
 
     /// Takes the folder for the one bridge that may run on it.
     pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
-        let path = dir.join("bridge.lock");
-        let failed = |source| StoreError::File { path: path.clone(), source };
-        std::fs::create_dir_all(dir).map_err(failed)?;
-        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Busy { dir: dir.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+        Lock::take(&dir.join("bridge.lock")).map_err(|error| match error {
+            LockError::Taken { .. } => StoreError::Busy { dir: dir.to_owned() },
+            LockError::Io { path, source } => StoreError::File { path, source },
+        })
     }
 
     /// Where the audit reads what was handed over.

@@ -2,9 +2,12 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use sallyport_link::{config::signature_path, registry_floor::Floor};
+use sallyport_link::{
+    config::signature_path,
+    registry::{FloorError, Keeper, Source},
+};
 use sallyport_proto::{key::Signer, registry};
-use sallyport_subscriber::trust::{Source, Watcher};
+use sallyport_subscriber::trust;
 
 use crate::world::{Key, World, me};
 
@@ -28,11 +31,12 @@ async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
     world.version = 5;
     write(&file, &world.registrar, &world.registry_text());
     let registrar = world.registrar.public().parse().unwrap();
-    let source = Source { file: file.clone(), registrar, reload: Duration::from_secs(1) };
+    let source =
+        Source { file: file.clone(), registrar: Some(registrar), look_every: Duration::from_secs(1) };
     let store = dir.path().join("store");
-    let mut floor = Floor::open(&store).unwrap();
-    floor.admit(&world.registry()).unwrap();
-    let (mut watcher, current) = Watcher::new(source, floor, me(), world.registry());
+    let first = world.registry();
+    let mut keeper = Keeper::new(source.clone(), &store, &first).unwrap();
+    let mut current = first.version;
     let text = |version: u64| world.registry_text().replace("version = 5", &format!("version = {version}"));
     let stranger = Key::registrar();
     let cases = [
@@ -47,13 +51,14 @@ async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
     ];
     for (n, (registrar, text, in_force)) in cases.into_iter().enumerate() {
         write(&file, registrar, &text);
-        watcher.look().await;
-        assert_eq!(current.borrow().version, in_force, "case {n}");
+        if let Some(new) = keeper.look(trust::lists(me())).await {
+            current = new.version;
+        }
+        assert_eq!(current, in_force, "case {n}");
     }
     // After a restart the old ones, still signed, do not count again.
-    let mut restarted = Floor::open(&store).unwrap();
-    assert!(restarted.admit(&world.registry()).is_err());
+    let restarted = Keeper::new(source, &store, &first).unwrap_err();
+    assert!(matches!(restarted, FloorError::Older { found: 5, kept: 7, .. }), "{restarted}");
     fs::remove_file(&file).unwrap();
-    watcher.look().await;
-    assert_eq!(current.borrow().version, 7, "without a file the former one stays");
+    assert!(keeper.look(trust::lists(me())).await.is_none(), "without a file the former one stays");
 }
