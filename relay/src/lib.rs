@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod node;
 mod parked;
 pub mod provision;
+mod reader;
 pub mod restore;
 pub mod service;
 pub mod sweep;

@@ -10,7 +10,7 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         self,
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        consumer::{DeliverPolicy, PullConsumer, pull},
     },
 };
 use bytes::Bytes;
@@ -21,16 +21,10 @@ use sallyport_link::{
     publish::chain,
 };
 
-/// Messages of one pull: enough that reading does not wait for round trips.
-const BATCH_MAX: usize = 1_000;
-/// Bytes of one pull: a thousand of the largest notices would be 96 MB.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// One pull request lives so long at the server.
-const EXPIRES: Duration = Duration::from_secs(30);
+use crate::reader;
+
 /// Silence for so long means that the reader is lost: the stream had more when it was made.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// The server forgets a reader that nobody pulls from.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
 /// Readers made one after the other without a message in between: a leader that is gone is back by then.
 const FRUITLESS_MAX: u32 = 5;
 /// Between two of them.
@@ -182,41 +176,21 @@ type Bound = (PullConsumer, pull::Stream);
 async fn bind(
     js: &jetstream::Context,
     stream: &'static str,
-    reader: &str,
+    name: &str,
     from: From,
 ) -> Result<Option<Bound>, String> {
     let bound = js.get_stream_no_info(stream).await.map_err(|error| chain(&error))?;
-    // One of the same name with another start would be refused (10148).
-    if let Err(error) = bound.delete_consumer(reader).await {
-        tracing::trace!(stream, error = %chain(&error), "no reader to delete");
-    }
     let deliver_policy = match from {
         From::Sequence(start_sequence) => {
             DeliverPolicy::ByStartSequence { start_sequence: start_sequence.max(1) }
         }
         From::Time(at) => DeliverPolicy::ByStartTime { start_time: offset(at)? },
     };
-    let config = pull::Config {
-        name: Some(reader.to_owned()),
-        deliver_policy,
-        ack_policy: AckPolicy::None,
-        memory_storage: true,
-        num_replicas: 1,
-        inactive_threshold: INACTIVE_THRESHOLD,
-        ..pull::Config::default()
-    };
-    let consumer: PullConsumer = bound.create_consumer(config).await.map_err(|error| chain(&error))?;
+    let consumer = reader::make(&bound, name, deliver_policy).await.map_err(|error| chain(&error))?;
     if consumer.cached_info().num_pending == 0 {
         return Ok(None);
     }
-    let messages = consumer
-        .stream()
-        .max_messages_per_batch(BATCH_MAX)
-        .max_bytes_per_batch(BATCH_BYTES_MAX)
-        .expires(EXPIRES)
-        .messages()
-        .await
-        .map_err(|error| chain(&error))?;
+    let messages = reader::pull(&consumer).await.map_err(|error| chain(&error))?;
     Ok(Some((consumer, messages)))
 }
 

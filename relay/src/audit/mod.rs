@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::sweep::{self, From, Held, SweepError};
 
 /// What is younger is on its way: an event waits up to 60 s for its predecessor, and a dead node's work comes again
-/// after 15 s.
+/// after `in_hand::ACK_WAIT`.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(120);
 /// In the direction of an event: what is read later knows at least as much.
 const ORDER: [Stream; 7] = [

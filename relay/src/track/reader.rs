@@ -1,6 +1,4 @@
-//! Reads one stream from where the model stands: a plain pull consumer `track-<node>` that our own code deletes and
-//! creates again from its position (docs/nats.md 16, 30: an ordered consumer takes new names, which exact permissions
-//! refuse in silence).
+//! Reads one stream from where the model stands, with the reader `track-<node>`.
 //!
 //! Never ends but for `Rewound`: everything else is bridged by binding again.
 
@@ -8,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     self,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    consumer::{DeliverPolicy, PullConsumer, pull},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -21,17 +19,8 @@ use super::{
     store::Position,
     writer::{Owned, ToWriter},
 };
+use crate::reader;
 
-/// Messages of one pull: enough that reading does not wait for round trips.
-const BATCH_MAX: usize = 1_000;
-/// Bytes of one pull: a thousand of the largest notices would be 96 MB.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// One pull request lives so long at the server.
-const EXPIRES: Duration = Duration::from_secs(30);
-/// Silence for twice this long means that the pull is lost.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The server forgets a reader that nobody pulls from.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(30);
 /// Errors in a row before the reader is made again.
 const ERRORS_IN_A_ROW_MAX: u32 = 2;
 /// Between tries to make it.
@@ -129,11 +118,8 @@ impl Reader {
         if let Some(rewound) = self.is_rewound(bound.cached_info()) {
             return Rebind::Rewound(rewound);
         }
-        // A consumer of the same name with another start would be refused (10148).
-        if let Err(error) = bound.delete_consumer(&self.name).await {
-            tracing::trace!(stream, error = %chain(&error), "no reader to delete");
-        }
-        let consumer: PullConsumer = match bound.create_consumer(self.config()).await {
+        let from = DeliverPolicy::ByStartSequence { start_sequence: self.sequence + 1 };
+        let consumer = match reader::make(&bound, &self.name, from).await {
             Ok(consumer) => consumer,
             Err(error) => {
                 tracing::warn!(stream, reader = self.name, error = %chain(&error), "cannot make the reader yet");
@@ -141,32 +127,12 @@ impl Reader {
             }
         };
         self.consumer_sequence = 0;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(BATCH_MAX)
-            .max_bytes_per_batch(BATCH_BYTES_MAX)
-            .expires(EXPIRES)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await;
-        match messages {
+        match reader::pull(&consumer).await {
             Ok(messages) => self.follow(bound, consumer, messages).await,
             Err(error) => {
                 tracing::warn!(stream, error = %chain(&error), "cannot pull yet");
                 Rebind::Later
             }
-        }
-    }
-
-    fn config(&self) -> pull::Config {
-        pull::Config {
-            name: Some(self.name.clone()),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.sequence + 1 },
-            ack_policy: AckPolicy::None,
-            memory_storage: true,
-            num_replicas: 1,
-            inactive_threshold: INACTIVE_THRESHOLD,
-            ..pull::Config::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! What people say reaches the broker: through the running bridge, or without one.
 
-use sallyport_harness::program::Ended;
+use sallyport_harness::{Program, program::Ended};
 use sallyport_link::exit;
 use sallyport_proto::{
     outcome::Outcome,
@@ -24,6 +24,15 @@ fn said(ground: &Ground, command: &str, words: &[&str]) -> serde_json::Value {
     serde_json::from_str(&ended.stdout[0]).unwrap()
 }
 
+/// A bridge that runs, and a notice that it keeps.
+async fn with_one_notice() -> (Ground, Program, Case) {
+    let ground = Ground::new("to = \"none\"").await;
+    let (bridge, case) = (ground.run(), Case::default());
+    ground.deliver(&case).await;
+    ground.settled().await;
+    (ground, bridge, case)
+}
+
 async fn later(ground: &Ground) -> Vec<Receipt> {
     let receipts = ground.receipts().await.into_iter().map(|(receipt, _)| receipt);
     receipts.filter(|r| !matches!(r.statement, Statement::Level(ReceiptLevel::Received))).collect()
@@ -31,11 +40,7 @@ async fn later(ground: &Ground) -> Vec<Receipt> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_and_outcomes_go_out_through_the_running_bridge_in_order() {
-    let ground = Ground::new("to = \"none\"").await;
-    let case = Case::default();
-    let bridge = ground.run();
-    ground.deliver(&case).await;
-    ground.settled().await;
+    let (ground, bridge, case) = Box::pin(with_one_notice()).await;
     let id = case.notice_id().to_string();
     let seen = said(&ground, "answer", &[&id, "seen", "--by", "desk-2"]);
     assert_eq!(seen["published"], true);
@@ -77,11 +82,7 @@ async fn answers_and_outcomes_go_out_through_the_running_bridge_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_bridge_the_command_publishes_by_itself() {
-    let ground = Ground::new("to = \"none\"").await;
-    let case = Case::default();
-    let mut bridge = ground.run();
-    ground.deliver(&case).await;
-    ground.settled().await;
+    let (ground, mut bridge, case) = Box::pin(with_one_notice()).await;
     bridge.kill9().unwrap();
     let answer = said(&ground, "answer", &[case.notice_id().as_str(), "no-interest"]);
     assert_eq!(answer["published"], true);
@@ -91,11 +92,7 @@ async fn without_a_bridge_the_command_publishes_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_without_a_broker_is_kept_and_goes_out_with_the_next_run() {
-    let mut ground = Ground::new("to = \"none\"").await;
-    let case = Case::default();
-    let mut bridge = ground.run();
-    ground.deliver(&case).await;
-    ground.settled().await;
+    let (mut ground, mut bridge, case) = Box::pin(with_one_notice()).await;
     bridge.kill9().unwrap();
     ground.server.stop().unwrap();
     let answer = say(&ground, "answer", &[case.notice_id().as_str(), "cannot-attend"]);
@@ -142,11 +139,7 @@ async fn what_makes_no_sense_is_not_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_contradicts_an_earlier_one_must_say_that_it_takes_its_place() {
-    let ground = Ground::new("to = \"none\"").await;
-    let case = Case::default();
-    let _bridge = ground.run();
-    ground.deliver(&case).await;
-    ground.settled().await;
+    let (ground, _bridge, case) = Box::pin(with_one_notice()).await;
     let id = case.notice_id().to_string();
     let at = ["--at", "2026-11-21T23:00:00Z"];
     let state = |kind: &str, more: &[&str]| {
@@ -169,11 +162,7 @@ async fn an_outcome_that_contradicts_an_earlier_one_must_say_that_it_takes_its_p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_takes_the_place_of_the_one_it_names() {
-    let ground = Ground::new("to = \"none\"").await;
-    let case = Case::default();
-    let _bridge = ground.run();
-    ground.deliver(&case).await;
-    ground.settled().await;
+    let (ground, _bridge, case) = Box::pin(with_one_notice()).await;
     let id = case.notice_id().to_string();
     let words =
         |kind: &'static str| [id.clone(), kind.into(), "--at".into(), "2026-11-21T23:00:00Z".to_owned()];

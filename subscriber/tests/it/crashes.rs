@@ -47,11 +47,7 @@ async fn check(point: &str, passes: u64) {
 
     let _bridge = ground.run();
     ground.settled().await;
-    let mut expected: Vec<String> = cases.iter().map(|case| case.notice_id().to_string()).collect();
-    expected.sort();
-    let mut logged = ground.logged_ids();
-    logged.sort();
-    assert_eq!(logged, expected, "{point}: each once in the log");
+    let expected = each_logged_once(&ground, &cases, point);
     let files = ground.wait_for_files(cases.len());
     assert_eq!(
         files,
@@ -70,6 +66,16 @@ async fn check(point: &str, passes: u64) {
         assert_eq!(receipts.len(), 1, "{point}: {id} has one receipt, however often it was sent");
     }
     eprintln!("{point} (pass {passes}): nothing lost, nothing twice");
+}
+
+/// Everything delivered stands in the hand-over log, each once; gives the ids in order.
+fn each_logged_once(ground: &Ground, cases: &[Case], point: &str) -> Vec<String> {
+    let mut expected: Vec<String> = cases.iter().map(|case| case.notice_id().to_string()).collect();
+    expected.sort();
+    let mut logged = ground.logged_ids();
+    logged.sort();
+    assert_eq!(logged, expected, "{point}: each once in the log");
+    expected
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,11 +150,7 @@ async fn check_command(point: &str) {
     };
     ground.receipts_until("every notice is staged", staged).await;
     ground.settled().await;
-    let mut expected: Vec<String> = cases.iter().map(|case| case.notice_id().to_string()).collect();
-    expected.sort();
-    let mut logged = ground.logged_ids();
-    logged.sort();
-    assert_eq!(logged, expected, "{point}: each once in the log");
+    let expected = each_logged_once(&ground, &cases, point);
     let runs = told(ground.dir.path());
     for id in &expected {
         let of: Vec<&String> = runs.iter().filter(|run| run.starts_with(id.as_str())).collect();

@@ -70,20 +70,7 @@ pub fn subscriber_id(number: usize) -> String {
 }
 
 fn subscriber(number: usize) -> Subscriber {
-    Subscriber {
-        id: subscriber_id(number),
-        ori: format!("zzfed{number:04}"),
-        name: format!("Bench Office {number}"),
-        purpose: PURPOSE.into(),
-        release_states: Vec::new(),
-        reasons: Vec::new(),
-        requests_only: false,
-        priority: "ROUTINE".into(),
-        hand_over: "none".into(),
-        command: Vec::new(),
-        http_port: 0,
-        subscribed: true,
-    }
+    Subscriber::of_everything(&subscriber_id(number), number, &format!("Bench Office {number}"))
 }
 
 /// A loopback port that is free now; the program that gets it binds at once.

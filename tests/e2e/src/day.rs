@@ -10,31 +10,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use sallyport_audit::{Export, FacilityInput, Inputs, Report, audit};
-use sallyport_ground::{Instance, JURISDICTION, example};
+use sallyport_ground::{COUNTY_COLUMNS, Instance, JURISDICTION, example};
 use serde_json::Value;
 
 use crate::{World, patience};
 
 /// The day begins.
 const MORNING: &str = "2026-03-17T06:00:00Z";
-/// The county's columns, in its order.
-pub const COLUMNS: [&str; 15] = [
-    "booking_id",
-    "booking_dt",
-    "bail_posted_dt",
-    "release_dt",
-    "booking_charge_desc",
-    "charge_release_dt",
-    "jurisdiction_cd",
-    "release_disposition_desc",
-    "type",
-    "seriousness",
-    "felony",
-    "misdemeanor",
-    "imm_hold",
-    "release_to_imm",
-    "cancel_detainer",
-];
 /// One export follows the other.
 const STEP: SignedDuration = SignedDuration::from_mins(30);
 
@@ -61,7 +43,7 @@ pub struct Day {
 }
 
 impl Custody {
-    /// The cells of its row, in the order of [`COLUMNS`].
+    /// The cells of its row, in the order of [`COUNTY_COLUMNS`].
     pub fn cells(&self) -> Vec<String> {
         let time = |at: Option<Timestamp>| {
             at.map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
@@ -148,7 +130,7 @@ impl Day {
     /// Writes these custodies as the next export and gives the file with its time.
     pub fn write(&mut self, instance: &Instance, custodies: &[Custody]) -> Result<(PathBuf, Timestamp)> {
         let rows: Vec<_> = custodies.iter().map(Custody::cells).collect();
-        self.write_text(instance, &csv(&COLUMNS, &rows))
+        self.write_text(instance, &csv(&COUNTY_COLUMNS, &rows))
     }
 
     /// Writes any text as the next export.

@@ -3,9 +3,10 @@
 
 use sallyport_e2e::{
     Day, World,
-    day::{COLUMNS, Custody, csv, ingest},
+    day::{Custody, csv, ingest},
     patience::{DEAR_LOOK_EVERY, SOON, until_every},
 };
+use sallyport_ground::COUNTY_COLUMNS;
 use serde_json::{Value, json};
 
 const JAIL: &str = "zz0010000";
@@ -94,13 +95,13 @@ async fn a_second_reading_publishes_nothing_and_one_changed_disposition_exactly_
     let mut rows: Vec<_> = custodies.iter().map(Custody::cells).collect();
     rows.rotate_left(7);
     rows.swap(1, 5);
-    let shuffled = csv(&COLUMNS, &rows);
-    let mut header = COLUMNS.to_vec();
+    let shuffled = csv(&COUNTY_COLUMNS, &rows);
+    let mut header = COUNTY_COLUMNS.to_vec();
     header.reverse();
     rows.iter_mut().for_each(|row| row.reverse());
     let reordered = csv(&header, &rows);
     let marked = format!("\u{feff}{reordered}");
-    let again = csv(&COLUMNS, &custodies.iter().map(Custody::cells).collect::<Vec<_>>());
+    let again = csv(&COUNTY_COLUMNS, &custodies.iter().map(Custody::cells).collect::<Vec<_>>());
     for (how, text) in
         [("again", again), ("shuffled", shuffled), ("reordered", reordered), ("with a mark", marked)]
     {

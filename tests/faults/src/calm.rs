@@ -1,10 +1,11 @@
 //! Waiting until nothing is under way any more: outboxes empty, every durable settled, everything due handed over, every
 //! file in its folder. Whatever a look fails at while servers come back counts as "not yet".
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sallyport_audit::Report;
+use sallyport_harness::wait;
 
 use crate::{World, judge};
 
@@ -14,17 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub const CALM_WITHIN: Duration = Duration::from_secs(150);
 
 /// Looks until `look` yields a value; fails after `deadline`, naming `what` was waited for. An error ends the wait.
-pub fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let end = Instant::now() + deadline;
-    loop {
-        if let Some(found) = look()? {
-            return Ok(found);
-        }
-        if Instant::now() >= end {
-            bail!("waited {deadline:?} in vain: {what}");
-        }
-        crate::lasting(LOOK_EVERY);
-    }
+pub fn until<T>(what: &str, deadline: Duration, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait::until_every(LOOK_EVERY, what, deadline, look)
 }
 
 impl World {

@@ -1,23 +1,25 @@
 //! A whole instance on a cluster of three: relay nodes, agents and bridges as real processes, each with a link of its own
 //! to the servers, and whatever ended by itself started again, as a service manager does.
 
+mod programs;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::ExitStatus,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use rand::{SeedableRng, rngs::StdRng};
 use sallyport_e2e::{
     Hub, day,
-    world::{AGENT, ANY_PORT, OBSERVER, RELAY, SUBSCRIBER, open_any_port, read_registry, with_user},
+    world::{AGENT, ANY_PORT, OBSERVER, RELAY, open_any_port, read_registry, with_user},
 };
 use sallyport_ground::{Instance, demo};
 use sallyport_harness::{Cluster, Program, Recipe, Server};
 use tempfile::TempDir;
 
+use self::programs::config_of;
 use crate::{
     flow::Jails,
     ground::{self, Machine, Volume},
@@ -32,14 +34,8 @@ const NODES_AT_START: usize = 2;
 const PREFIX: &str = "sallyport-faults-";
 /// `provision` makes eight replicated streams and as many durables, each synced by three.
 const PROVISION_DEADLINE: Duration = Duration::from_secs(120);
-/// A command that asks a running program.
-const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
-/// After SIGTERM: the grace period of our programs and some.
-const END_DEADLINE: Duration = Duration::from_secs(25);
 /// Everybody is at work.
 const UP_DEADLINE: Duration = Duration::from_secs(60);
-const LOG_FILTER: &str =
-    "warn,sallyport_relay=debug,sallyport_agent=debug,sallyport_subscriber=debug,sallyport_link=debug";
 
 /// What a world's disks can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,90 +174,6 @@ impl World {
         Ok(())
     }
 
-    /// From the next start on, this program is taken from another folder, or from the usual one again: another version of
-    /// it, which may know one address of the cluster only.
-    pub fn take_from(&mut self, name: &str, dir: Option<&Path>) -> Result<()> {
-        let Some(dir) = dir else {
-            self.programs_dir.remove(name);
-            return Ok(());
-        };
-        let config = config_of(&self.instance, name)?;
-        let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
-        let link = self.link(name)?;
-        let text = text.replace(&link.url(), &link.first_url()?);
-        std::fs::write(previous_of(&config), text).context("write a configuration of another version")?;
-        self.programs_dir.insert(name.to_owned(), dir.to_owned());
-        Ok(())
-    }
-
-    /// Starts a program and keeps it running from now on; with a crash point if one is given.
-    pub fn begin(&mut self, name: &str, fault: Option<&str>) -> Result<()> {
-        let program = program_of(name)?;
-        let config = config_of(&self.instance, name)?;
-        let (recipe, config) = match self.programs_dir.get(name) {
-            Some(dir) => (Recipe::at(&dir.join(program)), previous_of(&config)),
-            None => (Recipe::with_faults(program)?, config),
-        };
-        let mut recipe = recipe
-            .args(["run", "--config"])
-            .arg(config)
-            .stderr_to(self.instance.dir.join(format!("{name}.log")))
-            .env("SALLYPORT_LOG", LOG_FILTER)
-            .env("SALLYPORT_CLOCK_OFFSET", self.clock_file(name));
-        if let Some(fault) = fault {
-            recipe = recipe.env("SALLYPORT_FAULT", fault);
-        }
-        self.programs.insert(name.to_owned(), recipe.start()?);
-        self.kept.insert(name.to_owned());
-        Ok(())
-    }
-
-    /// A running program.
-    pub fn program(&mut self, name: &str) -> Result<&mut Program> {
-        self.programs.get_mut(name).with_context(|| format!("{name} does not run"))
-    }
-
-    /// `kill -9`; it is started again by [`World::revive`].
-    pub fn kill9(&mut self, name: &str) -> Result<()> {
-        self.program(name)?.kill9()?;
-        self.programs.remove(name);
-        Ok(())
-    }
-
-    /// Asks it to end and waits; it stays away until it is begun again.
-    pub fn end(&mut self, name: &str) -> Result<ExitStatus> {
-        self.kept.remove(name);
-        let mut program = self.programs.remove(name).with_context(|| format!("{name} does not run"))?;
-        program.terminate()?;
-        program.wait(END_DEADLINE)
-    }
-
-    /// Kills a program that stays away until it is begun again.
-    pub fn end_by_kill(&mut self, name: &str) -> Result<()> {
-        self.kept.remove(name);
-        self.kill9(name)
-    }
-
-    /// Waits until it has ended by itself.
-    pub fn wait_for_end(&mut self, name: &str, deadline: Duration) -> Result<ExitStatus> {
-        let status = self.program(name)?.wait(deadline)?;
-        self.programs.remove(name);
-        Ok(status)
-    }
-
-    /// Starts whatever should run and does not; gives how many that were.
-    pub fn revive(&mut self) -> Result<usize> {
-        let mut revived = 0;
-        for name in self.kept.clone() {
-            let runs = self.programs.get_mut(&name).map_or(Ok(false), Program::is_running)?;
-            if !runs {
-                self.begin(&name, None)?;
-                revived += 1;
-            }
-        }
-        Ok(revived)
-    }
-
     /// Stops every program and every server at one moment, sets aside what has reached the disk, and kills them all.
     pub fn power_off(&mut self) -> Result<()> {
         for program in self.programs.values_mut() {
@@ -281,17 +193,6 @@ impl World {
         Ok(())
     }
 
-    /// Running programs whose names begin so.
-    pub fn running(&self, prefix: &str) -> Vec<String> {
-        self.programs.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
-    }
-
-    /// One of them, by chance.
-    pub fn any(&mut self, prefix: &str) -> Result<String> {
-        let names = self.running(prefix);
-        names.choose(&mut self.rng).cloned().with_context(|| format!("nobody runs as {prefix}*"))
-    }
-
     /// A program's way to the servers.
     pub fn link(&self, name: &str) -> Result<&Link> {
         self.links.get(name).with_context(|| format!("{name} has no link"))
@@ -300,40 +201,6 @@ impl World {
     /// The file that says by how many seconds a program's clock is wrong.
     pub fn clock_file(&self, name: &str) -> PathBuf {
         self.instance.dir.join(format!("{name}.clock"))
-    }
-
-    /// What a program logged.
-    pub fn log_of(&self, name: &str) -> String {
-        let file = self.instance.dir.join(format!("{name}.log"));
-        std::fs::read_to_string(&file).unwrap_or_else(|error| format!("({}: {error})", file.display()))
-    }
-
-    /// The ends of all logs, for a failure.
-    pub fn logs(&self) -> String {
-        const LINES_QUOTED: usize = 15;
-        let end = |name: &String| {
-            let log = self.log_of(name);
-            let lines: Vec<_> = log.lines().collect();
-            format!("--- {name}\n{}\n", lines[lines.len().saturating_sub(LINES_QUOTED)..].join("\n"))
-        };
-        self.kept.iter().map(end).collect()
-    }
-
-    /// Runs a command of a program that prints one JSON object.
-    pub fn ask(&self, name: &str, args: &[&str]) -> Result<serde_json::Value> {
-        self.ask_lines(name, args)?.pop().with_context(|| format!("{name} {args:?} printed nothing"))
-    }
-
-    /// Runs a command of a program that prints JSON objects, one on each line.
-    pub fn ask_lines(&self, name: &str, args: &[&str]) -> Result<Vec<serde_json::Value>> {
-        let (word, rest) = args.split_first().context("a command has a word")?;
-        let config = config_of(&self.instance, name)?;
-        let recipe = Recipe::with_faults(program_of(name)?)?.arg(word).arg("--config").arg(config).args(rest);
-        let ended = recipe.run(COMMAND_DEADLINE)?;
-        ensure!(ended.code()? == 0, "{name} {args:?}: {ended:?}");
-        let read =
-            |line: &String| serde_json::from_str(line).with_context(|| format!("{name} printed {line}"));
-        ended.stdout.iter().map(read).collect()
     }
 
     /// Does something with the hub's streams, as a user that only tests have.
@@ -375,26 +242,6 @@ fn everybody(instance: &Instance) -> Vec<String> {
     let bridges = instance.subscribers.iter().map(|s| format!("subscriber-{}", s.id));
     let agents = instance.facilities.iter().map(|f| format!("agent-{}", f.ori));
     nodes.chain(bridges).chain(agents).collect()
-}
-
-fn program_of(name: &str) -> Result<&'static str> {
-    let programs = [("relay-", RELAY), ("agent-", AGENT), ("subscriber-", SUBSCRIBER)];
-    let found = programs.into_iter().find(|(prefix, _)| name.starts_with(prefix));
-    Ok(found.with_context(|| format!("{name} is nobody"))?.1)
-}
-
-fn config_of(instance: &Instance, name: &str) -> Result<PathBuf> {
-    let (_, who) = name.split_once('-').with_context(|| format!("{name} is nobody"))?;
-    Ok(match program_of(name)? {
-        RELAY => instance.relay_config(who),
-        AGENT => instance.agent_config(who),
-        _ => instance.subscriber_config(who),
-    })
-}
-
-/// Beside it, so that what it names is found.
-fn previous_of(config: &Path) -> PathBuf {
-    config.with_extension("previous.toml")
 }
 
 fn instance(dir: &Path) -> Result<Instance> {

@@ -100,6 +100,45 @@ pub struct Subscriber {
     pub subscribed: bool,
 }
 
+impl Subscriber {
+    /// One of many: the `number`th that takes every event it may have for supervision, and hands nothing over.
+    pub fn of_everything(id: &str, number: usize, name: &str) -> Self {
+        Self {
+            id: id.into(),
+            ori: format!("zzfed{number:04}"),
+            name: name.into(),
+            purpose: "SUPERVISION".into(),
+            release_states: Vec::new(),
+            reasons: Vec::new(),
+            requests_only: false,
+            priority: "ROUTINE".into(),
+            hand_over: "none".into(),
+            command: Vec::new(),
+            http_port: 0,
+            subscribed: true,
+        }
+    }
+}
+
+/// The columns of the county's export, in its order.
+pub const COUNTY_COLUMNS: [&str; 15] = [
+    "booking_id",
+    "booking_dt",
+    "bail_posted_dt",
+    "release_dt",
+    "booking_charge_desc",
+    "charge_release_dt",
+    "jurisdiction_cd",
+    "release_disposition_desc",
+    "type",
+    "seriousness",
+    "felony",
+    "misdemeanor",
+    "imm_hold",
+    "release_to_imm",
+    "cancel_detainer",
+];
+
 /// The jurisdiction of every facility made here.
 pub const JURISDICTION: &str = "zz";
 

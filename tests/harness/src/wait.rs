@@ -13,7 +13,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Looks until `look` yields a value, and returns it; fails after `deadline`, naming `what` was waited for.
 ///
 /// An error of `look` ends the wait at once: say `Ok(None)` for "not yet".
-pub fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn until<T>(what: &str, deadline: Duration, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    until_every(LOOK_EVERY, what, deadline, look)
+}
+
+/// The same with another time between two looks, where a look costs something.
+pub fn until_every<T>(
+    look_every: Duration,
+    what: &str,
+    deadline: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let end = Instant::now() + deadline;
     loop {
         if let Some(found) = look()? {
@@ -22,7 +32,7 @@ pub fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result
         if Instant::now() >= end {
             bail!("waited {deadline:?} in vain: {what}");
         }
-        pause();
+        pause(look_every);
     }
 }
 
@@ -30,8 +40,8 @@ pub fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Result
     clippy::disallowed_methods,
     reason = "the one pause between two looks; nothing asynchronous runs here"
 )]
-fn pause() {
-    std::thread::sleep(LOOK_EVERY);
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[cfg(test)]

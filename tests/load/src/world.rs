@@ -105,20 +105,7 @@ fn facility(number: usize) -> Facility {
 }
 
 fn subscriber(number: usize) -> Subscriber {
-    Subscriber {
-        id: format!("load-{number:03}"),
-        ori: format!("zzfed{number:04}"),
-        name: format!("Invented Office {number}"),
-        purpose: "SUPERVISION".into(),
-        release_states: Vec::new(),
-        reasons: Vec::new(),
-        requests_only: false,
-        priority: "ROUTINE".into(),
-        hand_over: "none".into(),
-        command: Vec::new(),
-        http_port: 0,
-        subscribed: true,
-    }
+    Subscriber::of_everything(&format!("load-{number:03}"), number, &format!("Invented Office {number}"))
 }
 
 fn read_registry(instance: &Instance) -> Result<Registry> {

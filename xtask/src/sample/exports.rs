@@ -6,30 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use jiff::civil::DateTime;
+use sallyport_ground::COUNTY_COLUMNS;
 
 use super::clock::TIME_FORMAT;
 
 /// What the file says beside the county's columns: whose export, which row set of the custody, and when it is written.
 pub(crate) const EXPORT_COLUMNS: [&str; 3] = ["facility", "export_step", "export_at"];
-
-/// The columns of the county export, in its order.
-pub(crate) const COUNTY_COLUMNS: [&str; 15] = [
-    "booking_id",
-    "booking_dt",
-    "bail_posted_dt",
-    "release_dt",
-    "booking_charge_desc",
-    "charge_release_dt",
-    "jurisdiction_cd",
-    "release_disposition_desc",
-    "type",
-    "seriousness",
-    "felony",
-    "misdemeanor",
-    "imm_hold",
-    "release_to_imm",
-    "cancel_detainer",
-];
 
 /// Those of them that hold a local time.
 const TIME_COLUMNS: [&str; 4] = ["booking_dt", "bail_posted_dt", "release_dt", "charge_release_dt"];

@@ -1,11 +1,12 @@
 //! Custodies to charge rows, and rows to the file: per custody the row sets in the order in which the jail exports them.
 
 use anyhow::Context as _;
+use sallyport_ground::COUNTY_COLUMNS;
 
 use super::cast::{Correction, Custody};
 use super::chance::Chance;
 use super::clock::{export_after, written};
-use super::exports::{COUNTY_COLUMNS, EXPORT_COLUMNS};
+use super::exports::EXPORT_COLUMNS;
 
 /// The two jails.
 const ORIS: [&str; 2] = ["zz0010000", "zz0020000"];
