@@ -85,12 +85,11 @@ const STORIES: &[(usize, Story)] = &[
     (3, bail("PR")),
     (3, bail("Credit for Time Served")),
     // No bail: told at the door, if at all.
-    (8, plain("PR")),
+    (9, plain("PR")),
     (3, plain("SIP")),
     (2, plain("Administrative Booking")),
     (1, corrected(plain("PR"), Correction::Disposition("Court Order"))),
     (1, corrected(plain("PR"), Correction::Door)),
-    (1, corrected(plain("Court Order"), Correction::Disposition("PR"))),
     (6, plain("Time Served")),
     (5, plain("Credit for Time Served")),
     (1, corrected(plain("Time Served"), Correction::Disposition("Credit for Time Served"))),
