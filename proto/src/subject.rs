@@ -5,7 +5,7 @@ use crate::ids::{EventId, Jurisdiction, NodeId, Ori, RequestId, SubscriberId};
 
 /// Release events, outcomes and replies of the jails.
 pub const INGEST: &str = "INGEST";
-/// Heartbeats of the jails.
+/// Heartbeats of the jails, and how far each subscriber's notices reach.
 pub const HEARTBEATS: &str = "HEARTBEATS";
 /// Notices and `routed` records.
 pub const DELIVER: &str = "DELIVER";
@@ -106,6 +106,21 @@ pub fn hub_deliver(
 /// Everything for one subscriber: the filter of its durable.
 pub fn hub_deliver_all(sub: &SubscriberId) -> String {
     format!("hub.v1.deliver.{sub}.>")
+}
+
+/// How far a subscriber's notices reach, stated by the relay.
+pub fn hub_head(sub: &SubscriberId) -> String {
+    format!("hub.v1.head.{sub}")
+}
+
+/// Where the subscriber hears it (its own account).
+pub fn notify_head(sub: &SubscriberId) -> String {
+    format!("notify.v1.head.{sub}")
+}
+
+/// The subscriber whose reach is stated there.
+pub fn subscriber_of_head(subject: &str) -> Option<SubscriberId> {
+    subject.strip_prefix("hub.v1.head.")?.parse().ok()
 }
 
 /// The record that an event was routed: one message for ever.
@@ -236,8 +251,6 @@ pub enum DeliverSubject {
     Notice(SubscriberId),
     /// A `routed` record.
     Routed,
-    /// A subscriber's head.
-    Head(SubscriberId),
 }
 
 /// Reads a subject of DELIVER.
@@ -245,9 +258,8 @@ pub fn deliver_subject(subject: &str) -> Option<DeliverSubject> {
     if subject.starts_with("hub.v1.routed.") {
         return Some(DeliverSubject::Routed);
     }
-    let (subscriber, rest) = subject.strip_prefix("hub.v1.deliver.")?.split_once('.')?;
-    let subscriber = subscriber.parse().ok()?;
-    Some(if rest == "head" { DeliverSubject::Head(subscriber) } else { DeliverSubject::Notice(subscriber) })
+    let (subscriber, _) = subject.strip_prefix("hub.v1.deliver.")?.split_once('.')?;
+    Some(DeliverSubject::Notice(subscriber.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -271,7 +283,8 @@ mod tests {
         let (st, ori) = ("co".parse().unwrap(), "co0160000".parse().unwrap());
         let notice = hub_deliver(&sub, &st, &ori, &event, 0);
         assert_eq!(deliver_subject(&notice), Some(DeliverSubject::Notice(sub.clone())));
-        assert_eq!(deliver_subject("hub.v1.deliver.fed-a.head"), Some(DeliverSubject::Head(sub)));
+        assert_eq!(deliver_subject(&hub_head(&sub)), None);
+        assert_eq!(subscriber_of_head(&hub_head(&sub)), Some(sub));
         assert_eq!(deliver_subject(&hub_routed(&st, &ori, &event)), Some(DeliverSubject::Routed));
     }
 

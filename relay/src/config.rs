@@ -51,6 +51,8 @@ pub struct Config {
     pub http_listen: Option<SocketAddr>,
     /// What a jail numbered and the relay does not hold is asked for after this time.
     pub audit_grace: SignedDuration,
+    /// How often every subscriber is told how far its notices reach.
+    pub head_every: Duration,
 }
 
 /// How `provision` makes streams and the static server's configuration.
@@ -88,16 +90,19 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Audit {
     grace_s: u32,
+    head_every_s: u32,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { grace_s: AUDIT_GRACE_S }
+        Self { grace_s: AUDIT_GRACE_S, head_every_s: HEAD_EVERY_S }
     }
 }
 
 /// Longer than an event waits for its predecessor (60 s) and a dead node's work for the next (15 s).
 const AUDIT_GRACE_S: u32 = 120;
+/// As a jail's heartbeat.
+const HEAD_EVERY_S: u32 = 60;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,6 +268,7 @@ impl Config {
             store_dir: near(&raw.store.dir),
             http_listen: http_listen.flatten(),
             audit_grace: SignedDuration::from_secs(raw.audit.grace_s.max(1).into()),
+            head_every: Duration::from_secs(raw.audit.head_every_s.max(1).into()),
         })
     }
 }

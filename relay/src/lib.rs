@@ -9,6 +9,7 @@ mod catchup;
 mod commit;
 pub mod config;
 mod forward;
+mod heads;
 pub mod http;
 pub mod in_hand;
 mod intake;

@@ -22,6 +22,7 @@ use crate::{
     answer, catchup, commit,
     config::Config,
     forward,
+    heads::Heads,
     http::{self, Health, Pages},
     in_hand, intake,
     mend::Mend,
@@ -110,6 +111,9 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
     let mend = Mend { node: node.clone(), store_dir: config.store_dir.clone(), grace: config.audit_grace };
     tasks.spawn("mend", OnError::GoOn, mend.run());
+    let heads = Heads { node: node.clone(), store_dir: config.store_dir.clone(), every: config.head_every };
+    // An agency without heads knows less; its notices go on.
+    tasks.spawn("heads", OnError::GoOn, heads.run());
     let fold = Fold {
         js: node.js.clone(),
         node: node.name.clone(),

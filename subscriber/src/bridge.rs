@@ -1,6 +1,6 @@
 //! The bridge: all stages of a notice's way in one program, from the configuration to the end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use sallyport_link::{
     clock,
@@ -16,6 +16,7 @@ use crate::{
     acknowledge::Acknowledger,
     config::Config,
     hand_over::HandOver,
+    heads::Heads,
     http::{self, Window},
     keep::{IN_FLIGHT_MAX, Keeper},
     log::{HandOverLog, LogError},
@@ -69,6 +70,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, St
     tasks.spawn("receive", OnError::ShutDown, receiver.run(judged.clone(), shutdown.clone()));
     let second_look = SecondLook { store: store.clone(), me: config.me, registry: registry.clone() };
     tasks.spawn("second look", OnError::ShutDown, second_look.run(judged, shutdown.clone()));
+    let heads =
+        Heads { client: client.clone(), me: me.clone(), registry: registry.clone(), store: store.clone() };
+    // Without heads a bridge knows less; its notices go on.
+    tasks.spawn("heads", OnError::GoOn, heads.run(shutdown.clone()));
     let keeper = Keeper {
         store: store.clone(),
         log,
@@ -99,7 +104,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, St
     // Without its sink a bridge would receipt and hand nothing over: it ends loudly and is started again.
     tasks.spawn("hand over", OnError::ShutDown, hand_over.run(shutdown.clone()));
     if let Some(listen) = config.http_listen {
-        let window = Window { client: client.clone(), link, store, registry, metrics };
+        let window = Window { client: client.clone(), link, store, registry, metrics, began: Instant::now() };
         tasks.spawn("http", OnError::ShutDown, http::serve(window, listen, shutdown));
     }
     tracing::info!(subscriber = %me, "bridge runs");

@@ -1,6 +1,6 @@
 //! `/healthz` and `/metrics` on a loopback port: whether notices get here and answers get away, in figures.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use async_nats::{Client, connection::State};
 use axum::{Json, Router, extract::State as Extract, http::StatusCode, response::IntoResponse, routing::get};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     metrics::{Look, Metrics},
-    store::{Shared, StoreError},
+    store::{SILENT_AFTER, Shared, Store, StoreError},
     trust::Current,
 };
 
@@ -30,6 +30,8 @@ pub struct Window {
     pub registry: Current,
     /// Counts.
     pub metrics: Metrics,
+    /// A bridge that began a moment ago has heard no head yet.
+    pub began: Instant,
 }
 
 /// Serves until shutdown.
@@ -48,7 +50,10 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
             return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "healthy": false, "store": why })));
         }
     };
-    let healthy = look.connected && look.outbox_oldest_seconds <= OUTBOX_AGE_MAX_S;
+    let healthy = look.connected
+        && look.outbox_oldest_seconds <= OUTBOX_AGE_MAX_S
+        && !(look.reach.silent && window.began.elapsed() >= SILENT_AFTER)
+        && !look.reach.alarm;
     let body = json!({
         "healthy": healthy,
         "connected": look.connected,
@@ -57,6 +62,9 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
         "receipts_oldest_s": look.outbox_oldest_seconds,
         "sink_waiting": look.sink_waiting,
         "sink_oldest_s": look.sink_oldest_seconds,
+        "relay_head_age_s": look.reach.head_age_s,
+        "relay_silent": look.reach.silent,
+        "missing": look.reach.missing,
     });
     (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
@@ -69,9 +77,11 @@ async fn metrics(Extract(window): Extract<Window>) -> Result<impl IntoResponse, 
 
 impl Window {
     async fn look(&self) -> Result<Look, StoreError> {
-        let (sink, outbox) =
-            self.store.with(|store| Ok((store.sink_backlog()?, store.outbox_backlog()?))).await?;
-        let now = crate::store::micros(clock::now());
+        let now = clock::now();
+        let backlogs =
+            move |store: &mut Store| Ok((store.sink_backlog()?, store.outbox_backlog()?, store.reach(now)?));
+        let (sink, outbox, reach) = self.store.with(backlogs).await?;
+        let now = crate::store::micros(now);
         let age = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1_000_000);
         Ok(Look {
             connected: self.client.connection_state() == State::Connected,
@@ -80,6 +90,7 @@ impl Window {
             sink_oldest_seconds: age(sink.1),
             outbox_waiting: outbox.0,
             outbox_oldest_seconds: age(outbox.1),
+            reach,
         })
     }
 }

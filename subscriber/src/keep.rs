@@ -79,8 +79,11 @@ impl Keeper {
     /// Keeps one batch. Blocks on the disk.
     pub fn keep(&mut self, batch: Batch) -> Result<Answered, KeepError> {
         let Batch { judged, messages, apart, pulled, permit } = batch;
-        let arrivals: Vec<Arrival<'_>> =
-            judged.iter().map(|(judged, bytes)| Arrival { judged, bytes }).collect();
+        let mut sequences = messages.iter().map(|message| Some(message.info().ok()?.stream_sequence));
+        let arrivals: Vec<Arrival<'_>> = judged
+            .iter()
+            .map(|(judged, bytes)| Arrival { judged, bytes, sequence: sequences.next().flatten() })
+            .collect();
         let (maker, sink) = (&self.maker, self.sink);
         let kept = self.store.now(|store| store.keep(&arrivals, maker, clock::now(), sink))?;
         fault::point(crash_points::AFTER_COMMIT);

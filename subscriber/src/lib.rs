@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod crash_points;
 pub mod hand_over;
+pub mod heads;
 pub mod http;
 pub mod keep;
 pub mod log;

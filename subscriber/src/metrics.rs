@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 use sallyport_link::connect::LinkCounters;
 
-use crate::store::Counts;
+use crate::store::{Counts, Reach};
 
 type Labels = Vec<(&'static str, &'static str)>;
 
@@ -47,13 +47,15 @@ struct State {
     sink_oldest_seconds: Gauge,
     outbox_waiting: Gauge,
     outbox_oldest_seconds: Gauge,
+    head_age_seconds: Gauge,
+    missing: Gauge,
     permission_violations: Gauge,
     disconnects: Gauge,
     slow_consumers: Gauge,
 }
 
 /// A look at the program's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
     /// Whether the link to NATS stands.
     pub connected: bool,
@@ -67,6 +69,8 @@ pub struct Look {
     pub outbox_waiting: i64,
     /// Since when the oldest, seconds.
     pub outbox_oldest_seconds: i64,
+    /// What the relay says of our notices, and what came.
+    pub reach: Reach,
 }
 
 impl Default for Metrics {
@@ -166,6 +170,9 @@ impl Metrics {
         state.sink_oldest_seconds.set(look.sink_oldest_seconds);
         state.outbox_waiting.set(look.outbox_waiting);
         state.outbox_oldest_seconds.set(look.outbox_oldest_seconds);
+        // Absent heads are an age of -1, never of zero: no head ever came.
+        state.head_age_seconds.set(look.reach.head_age_s.unwrap_or(-1));
+        state.missing.set(i64::try_from(look.reach.missing).unwrap_or(i64::MAX));
         let counted = |counter: &std::sync::atomic::AtomicU64| {
             i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
         };
@@ -186,6 +193,13 @@ impl State {
         r.register("sink_oldest_seconds", "Age of the oldest of them", self.sink_oldest_seconds.clone());
         r.register("outbox_waiting", "Receipts the broker has not stored", self.outbox_waiting.clone());
         r.register("outbox_oldest_seconds", "Age of the oldest of them", self.outbox_oldest_seconds.clone());
+        let age = self.head_age_seconds.clone();
+        r.register("relay_head_age_seconds", "Age of the relay's last head; -1: none ever came", age);
+        r.register(
+            "missing",
+            "Notices that were sent to us, by the relay's count, and are not here",
+            self.missing.clone(),
+        );
         let violations = self.permission_violations.clone();
         r.register("permission_violations", "Publishes and subscribes refused by the server", violations);
         r.register("disconnects", "Times the link to NATS was lost", self.disconnects.clone());

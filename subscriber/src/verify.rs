@@ -13,7 +13,6 @@ use sallyport_proto::{
     ids::{NoticeId, Ori, SubscriberId},
     key::SigningKey,
     notice::{Notice, NoticeError},
-    operations::SubscriberHead,
     provenance::TrafficClass,
     registry::Registry,
     vocabulary::{EndpointRefusalCode, TrafficKind},
@@ -27,8 +26,6 @@ pub enum Judged {
     Notice(Box<Verified>),
     /// Says that it is a notice to us, and is not to be believed, or not readable by this build.
     Refused(Box<Refused>),
-    /// How far our notices reach, by the relay.
-    Head(SubscriberHead),
     /// Nothing that could be answered.
     Unreadable(Unreadable),
 }
@@ -97,9 +94,6 @@ pub enum Unreadable {
     /// Addressed to somebody else: a receipt of ours may not name it.
     #[error("addressed to another subscriber")]
     NotOurs,
-    /// A subscriber head that does not verify.
-    #[error("a head that does not verify")]
-    Head,
 }
 
 impl Fault {
@@ -127,7 +121,6 @@ impl Fault {
 pub fn judge(bytes: &[u8], registry: &Registry, me: &SubscriberId) -> Judged {
     let envelope = match Unverified::read(bytes, PayloadType::Notice) {
         Ok(envelope) => envelope,
-        Err(OpenError::WrongType { .. }) => return judge_head(bytes, registry, me),
         Err(_) => return Judged::Unreadable(Unreadable::NotANotice),
     };
     let notice = match Notice::open(bytes, registry.relay_keys()) {
@@ -200,15 +193,5 @@ fn claimed_traffic(claimed: Option<wire::TrafficClass>) -> TrafficClass {
         }
         Ok(TrafficKind::Ping) => TrafficClass::Ping,
         Ok(TrafficKind::Exercise | TrafficKind::Test) | Err(_) => TrafficClass::Test,
-    }
-}
-
-fn judge_head(bytes: &[u8], registry: &Registry, me: &SubscriberId) -> Judged {
-    if Unverified::read(bytes, PayloadType::SubscriberHead).is_err() {
-        return Judged::Unreadable(Unreadable::NotANotice);
-    }
-    match SubscriberHead::open(bytes, registry.relay_keys()) {
-        Ok(head) if head.subscriber == *me => Judged::Head(head),
-        Ok(_) | Err(_) => Judged::Unreadable(Unreadable::Head),
     }
 }

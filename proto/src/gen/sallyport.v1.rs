@@ -926,12 +926,17 @@ pub struct SubscriberHead {
     pub provenance: ::core::option::Option<Provenance>,
     #[prost(string, tag = "2")]
     pub subscriber_id: ::prost::alloc::string::String,
+    /// Notices that DELIVER was given for this subscriber, up to last_sequence.
     #[prost(uint64, tag = "3")]
     pub rank: u64,
+    /// Sequence of DELIVER up to which they are counted.
     #[prost(uint64, tag = "4")]
     pub last_sequence: u64,
     #[prost(message, optional, tag = "5")]
     pub at: ::core::option::Option<Moment>,
+    /// When the broker created DELIVER, in its own words: another text is another stream, with sequences of its own.
+    #[prost(string, tag = "6")]
+    pub stream_created: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -20,12 +20,15 @@ pub struct SubscriberHead {
     pub provenance: Provenance,
     /// Whose notices.
     pub subscriber: SubscriberId,
-    /// How many there are on DELIVER: the rank of the last one.
+    /// How many DELIVER was given for it: the rank of the last one.
     pub rank: u64,
-    /// Sequence of the last one on DELIVER.
+    /// Sequence of DELIVER up to which they are counted.
     pub last_sequence: u64,
     /// When.
     pub at: Moment,
+    /// When the broker created DELIVER, in its own words: another text is another stream, with sequences of its own.
+    /// Empty: not stated.
+    pub stream_created: String,
 }
 
 impl SubscriberHead {
@@ -57,6 +60,7 @@ impl TryFrom<wire::SubscriberHead> for SubscriberHead {
             rank: w.rank,
             last_sequence: w.last_sequence,
             at: time::required("subscriber_head.at", w.at)?,
+            stream_created: w.stream_created,
         })
     }
 }
@@ -69,6 +73,7 @@ impl From<SubscriberHead> for wire::SubscriberHead {
             rank: h.rank,
             last_sequence: h.last_sequence,
             at: Some(h.at.into()),
+            stream_created: h.stream_created,
         }
     }
 }

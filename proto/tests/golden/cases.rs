@@ -254,6 +254,7 @@ fn relays() -> Vec<Case> {
         checked::<wire::ReceiptDue, _>("ReceiptDue", "full", relay::due()),
         checked::<wire::ReceiptDue, _>("ReceiptDue", "minimal", relay::due()),
         checked::<wire::SubscriberHead, _>("SubscriberHead", "full", relay::subscriber_head_full()),
+        checked::<wire::SubscriberHead, _>("SubscriberHead", "of_stream", relay::subscriber_head_of_stream()),
         checked::<wire::SubscriberHead, _>("SubscriberHead", "minimal", relay::subscriber_head_minimal()),
         checked::<wire::Parked, _>("Parked", "full", relay::parked_full()),
         checked::<wire::Parked, _>("Parked", "minimal", relay::parked_minimal()),

@@ -195,6 +195,7 @@ fn hub(out: &mut String, registry: &Registry, doors: Doors) -> std::fmt::Result 
     }
     for subscriber in registry.subscribers.keys() {
         let account = account(subscriber);
+        writeln!(out, "      {{ stream: {:?}, accounts: [{account}] }}", subject::hub_head(subscriber))?;
         for (subject, response) in hub_services(subscriber) {
             let response = if response { ", response: stream" } else { "" };
             writeln!(out, "      {{ service: {subject:?}{response}, accounts: [{account}] }}")?;
@@ -210,6 +211,7 @@ fn relay_publish(readers: &[String]) -> Vec<String> {
         "hub.v1.routed.>",
         "hub.v1.answer.>",
         "hub.v1.control.>",
+        "hub.v1.head.*",
         "hub.v1.evidence.>",
         "hub.v1.parked.>",
         "$JS.API.CONSUMER.INFO.*.relay",
@@ -280,9 +282,11 @@ fn agency(out: &mut String, subscriber: &Subscriber) -> std::fmt::Result {
         subject.replacen("hub.v1.", "notify.v1.", 1).replacen("$JS.API.", &api, 1)
     };
     let publish: Vec<_> = hub_services(id).iter().map(|(subject, _)| own(subject)).collect();
-    let inbox = format!("{}.>", subject::inbox_of_subscriber(id));
-    user(out, subscriber.connect_key.as_str(), &publish, &[inbox], false)?;
+    let hears = [format!("{}.>", subject::inbox_of_subscriber(id)), subject::notify_head(id)];
+    user(out, subscriber.connect_key.as_str(), &publish, &hears, false)?;
     writeln!(out, "    ]\n    imports: [")?;
+    let (head, local) = (subject::hub_head(id), subject::notify_head(id));
+    writeln!(out, "      {{ stream: {{ account: HUB, subject: {head:?} }}, to: {local:?} }}")?;
     writeln!(
         out,
         "      {{ service: {{ account: HUB, subject: {NO_SERVICE:?} }}, to: {ACCOUNT_INFO_API:?} }}"

@@ -29,8 +29,8 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const INGEST_MESSAGES_PER_FACILITY: i64 = 500_000;
 /// The same for one subscriber and kind of receipt: 5,000 a day for as long as RECEIPTS keeps them, and some.
 const RECEIPTS_MESSAGES_PER_SUBJECT: i64 = 500_000;
-/// Heartbeats: enough to see a gap, no history.
-const HEARTBEATS_PER_FACILITY: i64 = 10;
+/// Heartbeats and heads: enough to see a gap, no history.
+const HEARTBEATS_PER_SUBJECT: i64 = 10;
 /// One durable per subscriber; the server's default of 1,000 is too few.
 const DELIVER_CONSUMERS_MAX: i32 = 5_000;
 /// 2.15 permits 1,000 unless told otherwise; one durable and a reader per node need far less.
@@ -80,9 +80,9 @@ pub(super) fn wanted(registry: &Registry, provision: &Provision, report: &mut Re
             ..base(subject::INGEST, &["ingest.v1.release.*.*"], INGEST_PERCENT)
         },
         Config {
-            max_messages_per_subject: HEARTBEATS_PER_FACILITY,
+            max_messages_per_subject: HEARTBEATS_PER_SUBJECT,
             discard: DiscardPolicy::Old,
-            ..base(subject::HEARTBEATS, &["ingest.v1.heartbeat.*.*"], EACH_OTHER_PERCENT)
+            ..base(subject::HEARTBEATS, &["ingest.v1.heartbeat.*.*", "hub.v1.head.*"], EACH_OTHER_PERCENT)
         },
         Config {
             max_message_size: limits::DELIVER_MESSAGE_BYTES_MAX as i32,

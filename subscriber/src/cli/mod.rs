@@ -5,11 +5,13 @@ mod deliver;
 mod moment;
 mod say;
 mod show;
+mod state;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use sallyport_link::{
+    clock,
     config::ConfigProblems,
     exit, private,
     publish::chain,
@@ -71,6 +73,8 @@ enum Command {
         #[arg(long)]
         custody: Option<String>,
     },
+    /// Show what waits here, and whether the relay says that something is missing.
+    Status,
     /// Hand over again what the application did not take and what was given up (staging-failed in `list`).
     HandOver {
         /// The notice id, or the id of its event.
@@ -177,6 +181,10 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::List { limit, custody } => {
             let rows = Store::open(&config.store_dir, &config.me)?.list(limit, custody.as_deref())?;
             print(&show::list(&rows, json));
+        }
+        Command::Status => {
+            let state = state::State::of(&Store::open(&config.store_dir, &config.me)?, clock::now())?;
+            print(&if json { serde_json::to_string(&state).unwrap_or_default() } else { state.in_words() });
         }
         Command::HandOver { notice, all: _ } => hand_over(&config, notice.as_deref(), json)?,
         Command::Show { notice } => {

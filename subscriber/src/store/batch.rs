@@ -9,7 +9,6 @@ use rusqlite::Transaction;
 use sallyport_proto::{
     ids::Ori,
     limits::NOTICES_PER_RECEIPT_MAX,
-    operations::SubscriberHead,
     provenance::{AgreementId, TrafficClass},
     receipt::ReceiptFor,
     vocabulary::TrafficKind,
@@ -20,7 +19,7 @@ use super::{
     custody::{Custodies, Custody},
     from_micros, micros, notice,
     outbox::{self, Lane},
-    set_meta,
+    reach,
 };
 use crate::{
     log::HandedOver,
@@ -35,6 +34,8 @@ pub struct Arrival<'a> {
     pub judged: &'a Judged,
     /// As it came.
     pub bytes: &'a [u8],
+    /// Of its message on DELIVER; none for what is judged again.
+    pub sequence: Option<u64>,
 }
 
 /// What the batch led to.
@@ -130,19 +131,17 @@ impl<'t, 'a> Work<'t, 'a> {
     }
 
     fn take(&mut self, arrival: &Arrival<'a>) -> Result<(), StoreError> {
+        if let Some(sequence) = arrival.sequence {
+            reach::note(self.tx, sequence)?;
+        }
         match arrival.judged {
             Judged::Notice(verified) => self.take_notice(verified, arrival.bytes),
             Judged::Refused(refused) => self.refuse(refused, arrival.bytes),
-            Judged::Head(head) => self.take_head(head),
             Judged::Unreadable(why) => {
                 self.kept.counts.unreadable += 1;
                 apart::set_unreadable(self.tx, arrival.bytes, *why, self.t6)
             }
         }
-    }
-
-    fn take_head(&mut self, head: &SubscriberHead) -> Result<(), StoreError> {
-        set_meta(self.tx, "relay_rank", i64::try_from(head.rank).unwrap_or(i64::MAX))
     }
 
     fn take_notice(&mut self, verified: &'a Verified, bytes: &[u8]) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ mod logged;
 mod notice;
 mod order;
 mod outbox;
+mod reach;
 mod read;
 mod sink;
 
@@ -28,6 +29,7 @@ pub use apart::Again;
 pub use batch::{Arrival, Counts, Kept};
 pub use order::Standing;
 pub use outbox::{Said, Saying};
+pub use reach::{Reach, SILENT_AFTER};
 pub use read::{Detail, OUTCOME_WORD, ROWS_MAX, Spoken, Status, StatusRow};
 pub use sink::{Due, SinkPlace};
 
@@ -36,7 +38,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements of a batch, so that none is prepared twice.
 const STATEMENTS_CACHED: usize = 64;
 /// The form of `schema.sql`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
+/// What brings a store of each form before to the next one.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/2.sql")];
 
 /// The store of one subscriber.
 pub struct Store {
@@ -136,7 +140,12 @@ impl Store {
             tx.pragma_query_value(None, "user_version", |row| row.get(0)).what("read the schema version")?;
         match found {
             0 => tx.execute_batch(include_str!("schema.sql")).what("make the tables")?,
-            SCHEMA => {}
+            1..=SCHEMA => {
+                let from = usize::try_from(found - 1).unwrap_or_default();
+                for migration in MIGRATIONS.iter().skip(from) {
+                    tx.execute_batch(migration).what("bring the tables to this build's form")?;
+                }
+            }
             _ => return Err(StoreError::NewerSchema { found }),
         }
         let owner: Option<String> = meta(&tx, "subscriber")?;

@@ -27,10 +27,17 @@ impl Bench {
     }
 
     pub fn keep(&mut self, messages: &[Vec<u8>]) -> Kept {
+        self.keep_from(None, messages)
+    }
+
+    /// The first of them had this sequence on DELIVER, the others the next.
+    pub fn keep_from(&mut self, sequence: Option<u64>, messages: &[Vec<u8>]) -> Kept {
         let registry = self.world.registry();
         let judged: Vec<_> = messages.iter().map(|bytes| (judge(bytes, &registry, &me()), bytes)).collect();
-        let batch: Vec<Arrival<'_>> =
-            judged.iter().map(|(judged, bytes)| Arrival { judged, bytes }).collect();
+        let batch: Vec<Arrival<'_>> = (0..)
+            .zip(&judged)
+            .map(|(n, (judged, bytes))| Arrival { judged, bytes, sequence: sequence.map(|first| first + n) })
+            .collect();
         let now = jiff::Timestamp::now();
         self.store.keep(&batch, &self.world.maker(), now, SinkPlace::Pending).unwrap()
     }

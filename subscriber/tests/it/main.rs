@@ -11,6 +11,7 @@ mod crashes;
 mod ground;
 mod health;
 mod keep;
+mod reach;
 mod reconcile;
 mod supersede;
 mod trust;

@@ -2,7 +2,6 @@
 
 use sallyport_proto::{
     envelope::{self, PayloadType},
-    operations::SubscriberHead,
     provenance::{Provenance, TrafficClass},
     time::Moment,
     vocabulary::{EndpointRefusalCode as Code, ReleaseState, SourceClock},
@@ -146,25 +145,6 @@ fn garbage_is_no_notice() {
     check(&world, &receipt, Expect::Unreadable(Unreadable::NotANotice));
     let empty = envelope::seal(&Key::signing().signer(), PayloadType::Notice, vec![]);
     check(&world, &empty, Expect::Unreadable(Unreadable::NoNoticeId));
-}
-
-#[test]
-fn a_head_counts_only_from_the_relay_and_about_us() {
-    let world = World::new();
-    let head = |subscriber: &str, key: &Key| {
-        SubscriberHead {
-            provenance: Provenance::of(&"zz-test".parse().unwrap(), "test/0"),
-            subscriber: subscriber.parse().unwrap(),
-            rank: 7,
-            last_sequence: 70,
-            at: Moment::exact("2026-11-21T22:00:00Z".parse().unwrap(), SourceClock::Relay),
-        }
-        .seal(&key.signer())
-    };
-    let judged = judge(&head("fed-a", &world.relay), &world.registry(), &me());
-    assert!(matches!(judged, Judged::Head(head) if head.rank == 7));
-    check(&world, &head("fed-b", &world.relay), Expect::Unreadable(Unreadable::Head));
-    check(&world, &head("fed-a", &Key::signing()), Expect::Unreadable(Unreadable::Head));
 }
 
 fn clone(key: &Key) -> nkeys::KeyPair {

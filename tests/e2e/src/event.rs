@@ -16,6 +16,9 @@ use sallyport_proto::{
 };
 use uuid::Uuid;
 
+/// Of every store that a jail without an agent has.
+pub(crate) const EPOCH: &str = "e2e";
+
 /// An event to be signed. Every field of its head is open to a test.
 #[derive(Clone)]
 pub struct Draft {
@@ -61,7 +64,7 @@ impl Draft {
             t10_released: Some(now),
             expected: None,
             traffic: TrafficClass::Exercise("demo".into()),
-            epoch: "e2e".into(),
+            epoch: EPOCH.into(),
             seq,
             disclosure_sha256: Vec::new(),
             transferred_to: None,

@@ -18,12 +18,15 @@ use sallyport_proto::{
     envelope::Digest,
     ids::{InstanceId, Jurisdiction, Ori},
     key::{Signer, SigningKey},
-    provenance::Provenance,
+    operations::{Heartbeat, RangeDigest},
+    provenance::{Provenance, TrafficClass},
     subject,
+    time::Moment,
+    vocabulary::SourceClock,
 };
 use tokio::time::Instant;
 
-use crate::{Draft, Sealed, login::Login, patience::SOON, world};
+use crate::{Draft, Sealed, event::EPOCH, login::Login, patience::SOON, world};
 
 /// One response of the catch-up service must follow the other within this time.
 const CATCHUP_PATIENCE: Duration = Duration::from_secs(10);
@@ -109,6 +112,29 @@ impl FakeJail {
             .await
             .context("publish")?;
         ack.await.context("PubAck")?;
+        Ok(())
+    }
+
+    /// Says that it is alive, that it numbered up to `seq`, and what these numbers stand for.
+    pub async fn heartbeat(&self, seq: u64, range: RangeDigest) -> Result<()> {
+        let heartbeat = Heartbeat {
+            provenance: Provenance::of(&self.instance, "e2e/0"),
+            ori: self.ori.clone(),
+            jurisdiction: self.st.clone(),
+            outbox_depth: 0,
+            outbox_oldest: None,
+            last_intake: None,
+            clock_offset: None,
+            epoch: EPOCH.into(),
+            seq,
+            at: Moment::exact(Timestamp::now(), SourceClock::Agent),
+            traffic: TrafficClass::Exercise("e2e".into()),
+            kept_from: Some(range.first),
+            range: Some(range),
+        };
+        let subject = subject::notify_heartbeat(&self.st, &self.ori);
+        let bytes = Bytes::from(heartbeat.seal(&self.signer));
+        self.login.js.publish(subject, bytes).await.context("publish")?.await.context("PubAck")?;
         Ok(())
     }
 

@@ -162,12 +162,19 @@ async fn a_bridge_killed_around_a_command_or_what_is_said_loses_nothing_and_a_re
     let instance = &kills.world.instance;
     let log =
         std::fs::read_to_string(instance.hand_over_log(BRIDGE.trim_start_matches("subscriber-"))).unwrap();
-    let runs = std::fs::read_to_string(instance.dir.join("told")).unwrap();
-    for line in log.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let id = line["notice_id"].as_str().unwrap();
-        let of: Vec<&str> = runs.lines().filter(|run| run.starts_with(id)).collect();
-        assert!(!of.is_empty(), "{id} was never handed over");
+    let ids: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["notice_id"].as_str().unwrap().to_owned())
+        .collect();
+    let told = instance.dir.join("told");
+    // The log is written before the receipt, the command runs after it.
+    let runs = until_every("every notice was handed over", SOON, DEAR_LOOK_EVERY, || async {
+        let runs = std::fs::read_to_string(&told).unwrap_or_default();
+        Ok(ids.iter().all(|id| runs.contains(id.as_str())).then_some(runs))
+    });
+    let runs = runs.await.unwrap_or_else(|error| panic!("{error:#}\n{}", kills.world.logs()));
+    for id in ids {
+        let of: Vec<&str> = runs.lines().filter(|run| run.starts_with(&id)).collect();
         assert!(of[1..].iter().all(|run| run.ends_with(" true")), "{of:?}");
     }
 }

@@ -6,6 +6,7 @@ use sallyport_e2e::{
     Day, World,
     patience::{AFTER_REDELIVERY, DEAR_LOOK_EVERY, SOON, until, until_every},
 };
+use sallyport_proto::{envelope::Digest, operations::RangeDigest};
 use serde_json::Value;
 
 const JAIL: &str = "zz0010000";
@@ -86,6 +87,17 @@ fn facility(world: &World) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_ingest_and_deliver_held_is_sent_again_without_an_operator_and_nobody_is_told_twice() {
+    made_good_after_the_loss_of(&["INGEST", "DELIVER"], 16).await;
+}
+
+/// The relay has answered these events and settled them: only the missing `routed` records say that something is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_deliver_alone_held_is_sent_again_and_routed_anew_and_nobody_is_told_twice() {
+    made_good_after_the_loss_of(&["DELIVER"], 32).await;
+}
+
+/// As after a disk that was replaced; what the relay answered stays. Afterwards INGEST holds so many messages.
+async fn made_good_after_the_loss_of(streams: &[&str], ingest: u64) {
     let mut world = World::provisioned(|_| {}).await.unwrap();
     in_a_hurry(&world);
     world.start_everything().unwrap();
@@ -103,14 +115,13 @@ async fn what_a_lost_ingest_and_deliver_held_is_sent_again_without_an_operator_a
     assert_eq!(world.ask(agent, &["status", "--json"]).unwrap()["outbox_depth"], 0, "every row is closed");
     let handed_over = std::fs::read_to_string(world.instance.hand_over_log("demo-supervision")).unwrap();
 
-    // The relay's two streams are gone, as after a disk that was replaced; what it answered stays.
     let names =
         ["relay-a", "subscriber-demo-supervision", "subscriber-demo-civil", "subscriber-demo-marshals"];
     for name in names {
         world.end(name).unwrap();
     }
     let hub = world.hub().await.unwrap();
-    for stream in ["INGEST", "DELIVER"] {
+    for stream in streams {
         hub.delete_stream(stream).await.unwrap();
     }
     world.provision().unwrap();
@@ -118,7 +129,7 @@ async fn what_a_lost_ingest_and_deliver_held_is_sent_again_without_an_operator_a
         world.start(name, None).unwrap();
     }
     until("the lost events are on INGEST again", AFTER_REDELIVERY, || async {
-        Ok((hub.count("INGEST").await? >= 16).then_some(()))
+        Ok((hub.count("INGEST").await? >= ingest).then_some(()))
     })
     .await
     .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
@@ -139,4 +150,40 @@ async fn what_a_lost_ingest_and_deliver_held_is_sent_again_without_an_operator_a
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_bytes_under_a_known_number_are_an_alarm_although_every_number_is_held() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_relay("a").unwrap();
+    world.relays_are_up().await.unwrap();
+    let mut jail = world.jail(JAIL).await.unwrap();
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        let event = jail.event(&["demo-supervision"]).unwrap();
+        jail.publish(&event.bytes).await.unwrap();
+        jail.acceptance(&event).await.unwrap();
+        sent.push(Digest::of(&event.bytes));
+    }
+    let says = |number: usize| {
+        let range = RangeDigest::of(1, sent[..number].iter().copied());
+        let others = RangeDigest::of(1, sent[..number].iter().rev().copied());
+        (range, others)
+    };
+    jail.heartbeat(3, says(3).0).await.unwrap();
+    until_every("the heartbeat is folded", SOON, DEAR_LOOK_EVERY, || async {
+        Ok((facility(&world)["seq"] == 3).then_some(()))
+    })
+    .await
+    .unwrap();
+    let alarm = "what the jail numbered and what INGEST holds under these numbers differ";
+    assert!(!world.log_of(RELAY).contains(alarm), "what agrees is no alarm");
+    jail.heartbeat(3, says(3).1).await.unwrap();
+    until_every("the alarm", SOON, DEAR_LOOK_EVERY, || async {
+        Ok(world.log_of(RELAY).contains(alarm).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(facility(&world)["missing"], serde_json::json!([]), "no number is missing");
 }

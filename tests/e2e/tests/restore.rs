@@ -117,3 +117,48 @@ async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twi
     let third = archive(&world, &folder);
     assert!(third[0]["messages"].as_u64().unwrap() > 0, "{third}");
 }
+
+/// What was gone before it was archived: said by the archive, refused by the restore, and taken when a person says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_with_a_hole_is_restored_only_when_a_person_accepts_it() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    world.start_everything().unwrap();
+    let mut day = Day::of(JAIL);
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    let hub = world.hub().await.unwrap();
+    hub.settled("INGEST", "relay", SOON).await.unwrap();
+    // A notice that was delivered, receipted and then taken out, as an expunged one is.
+    let notice = hub.all("DELIVER", "hub.v1.deliver.*.*.*.*.*").await.unwrap().remove(3);
+    hub.stream("DELIVER").await.unwrap().delete_message(notice.sequence).await.unwrap();
+    let folder = world.instance.dir.join("archive");
+    let ended = world.command(RELAY, &["archive", "--once", "--json", "--to", folder.to_str().unwrap()]);
+    let ended = ended.unwrap();
+    let told = ended.stdout.last().unwrap();
+    let said: Value = serde_json::from_str(told).unwrap();
+    let gaps = |stream: &str| {
+        let all = said.as_array().unwrap();
+        all.iter().find(|one| one["stream"] == stream).unwrap()["gaps"].clone()
+    };
+    assert_eq!(gaps("DELIVER"), serde_json::json!([[notice.sequence, notice.sequence]]), "{said}");
+    assert_eq!((ended.code().unwrap(), gaps("INGEST")), (1, serde_json::json!([])), "{said}");
+    let (told, routed) = (hub.notices("*").await.unwrap().len(), hub.routed().await.unwrap().len());
+    end_all_but_the_server(&mut world);
+    let logged = logs(&world);
+
+    world.lose_everything().unwrap();
+    let (code, said) = restore(&world, &folder, &[]);
+    assert!(code == DATA && said.contains("--accept-gaps"), "{code}: {said}");
+    let (code, said) = restore(&world, &folder, &["--accept-gaps"]);
+    assert_eq!(code, 0, "{said}");
+    world.render_accounts().unwrap();
+    world.server.restart().unwrap();
+    world.provision().unwrap();
+    world.start_everything().unwrap();
+    day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
+    let hub = world.hub().await.unwrap();
+    hub.settled("INGEST", "relay", AFTER_REDELIVERY).await.unwrap();
+    assert_eq!(hub.notices("*").await.unwrap().len(), told, "the hole stays a hole");
+    assert_eq!(hub.routed().await.unwrap().len(), routed, "nothing was routed again");
+    assert_eq!(logs(&world), logged, "nothing was handed over again");
+}

@@ -113,7 +113,6 @@ impl Agency {
                         let key = (verified.head.ori.clone(), format!("{traffic:?}"));
                         told.entry(key).or_insert((traffic, Vec::new())).1.push(named(&verified));
                     }
-                    Judged::Head(_) => {}
                     Judged::Refused(_) | Judged::Unreadable(_) => {
                         self.tally.load().bad.fetch_add(1, Ordering::Relaxed);
                     }

@@ -165,7 +165,7 @@ impl Agency {
         let now = life.now();
         let kept: Kept = self.with(|open| {
             let arrivals: Vec<Arrival<'_>> =
-                judged.iter().map(|(judged, bytes)| Arrival { judged, bytes }).collect();
+                judged.iter().map(|(judged, bytes)| Arrival { judged, bytes, sequence: None }).collect();
             open.store.keep(&arrivals, &self.maker, now, SinkPlace::Pending).expect("the store keeps")
         });
         life.point("subscriber.store.after-commit").await;

@@ -267,7 +267,12 @@ pub fn subscriber_head_full() -> SubscriberHead {
         rank: 1_200,
         last_sequence: 4_712,
         at: at(37, SourceClock::Relay),
+        stream_created: String::new(),
     }
+}
+
+pub fn subscriber_head_of_stream() -> SubscriberHead {
+    SubscriberHead { stream_created: "2026-11-01 00:00:00.0 +00:00:00".into(), ..subscriber_head_full() }
 }
 
 pub fn subscriber_head_minimal() -> SubscriberHead {

@@ -80,6 +80,7 @@ pub fn subscriber_head(d: &mut Draw) -> SubscriberHead {
         rank: d.number(),
         last_sequence: d.number(),
         at: d.moment(),
+        stream_created: d.text(),
     }
 }
 

@@ -72,7 +72,6 @@ fn ingest(record: &Record<'_>, registry: &Registry) -> Said {
 
 fn deliver(record: &Record<'_>, registry: &Registry) -> Result<Said, String> {
     match subject::deliver_subject(record.subject).ok_or("its subject is none of DELIVER")? {
-        DeliverSubject::Head(_) => by_relay(record, registry, PayloadType::SubscriberHead),
         DeliverSubject::Routed => {
             let routed = Routed::open(record.payload, registry.relay_keys()).map_err(text)?;
             let subject = subject::hub_routed(&routed.jurisdiction, &routed.ori, &routed.event_id);
@@ -119,6 +118,9 @@ fn receipt(record: &Record<'_>, registry: &Registry) -> Result<Said, String> {
 }
 
 fn heartbeat(record: &Record<'_>, registry: &Registry) -> Result<Said, String> {
+    if subject::subscriber_of_head(record.subject).is_some() {
+        return by_relay(record, registry, PayloadType::SubscriberHead);
+    }
     let (_, ori) = subject::facility_of_heartbeat(record.subject).ok_or("its subject names no facility")?;
     let facility = registry.facilities.get(&ori).ok_or("the facility is not in the registry")?;
     let heartbeat = Heartbeat::open(record.payload, &facility.signing_key).map_err(text)?;

@@ -64,7 +64,6 @@ fn ingest(record: &Record<'_>) -> Option<Vec<Change>> {
 
 fn deliver(record: &Record<'_>) -> Option<Vec<Change>> {
     match subject::deliver_subject(record.subject)? {
-        DeliverSubject::Head(_) => Some(Vec::new()),
         DeliverSubject::Routed => routed(record).map(|row| vec![Change::Routed(row)]),
         DeliverSubject::Notice(subscriber) => notice(record)
             .filter(|row| row.notice_id.subscriber() == subscriber)
@@ -236,6 +235,10 @@ fn parked(record: &Record<'_>) -> Option<Vec<Change>> {
 }
 
 fn heartbeat(record: &Record<'_>) -> Option<Vec<Change>> {
+    // Stated by ourselves, from this model: nothing to learn from it.
+    if subject::subscriber_of_head(record.subject).is_some() {
+        return Some(Vec::new());
+    }
     let (jurisdiction, ori) = subject::facility_of_heartbeat(record.subject)?;
     let heartbeat = Heartbeat::claimed(record.payload).ok()?;
     Some(vec![Change::Heartbeat(HeartbeatRow {

@@ -27,7 +27,7 @@ use value::micros;
 pub(crate) use waiting::Waiting;
 
 /// Raised with every change of the schema or of what a record is folded into: another version on disk is rebuilt.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 const SCHEMA: &str = include_str!("schema.sql");
 const FILE: &str = "read-model.sqlite";
 /// Pages of a day's notices stay in memory, so that a rebuild does not go to the disk for each index entry.

@@ -46,6 +46,7 @@ CREATE TABLE notice (
 CREATE INDEX notice_open ON notice (subscriber, ori, t5) WHERE received IS NULL AND refused IS NULL;
 CREATE INDEX notice_by_custody ON notice (custody_key, subscriber);
 CREATE INDEX notice_by_time ON notice (t5);
+CREATE INDEX notice_by_rank ON notice (subscriber, sequence);
 
 CREATE TABLE receipt (
     sequence INTEGER, item INTEGER, subscriber TEXT NOT NULL, event_id TEXT NOT NULL, ori TEXT NOT NULL,

@@ -234,7 +234,7 @@ fn garbage_is_counted_and_passed_over() {
     let mut story = Story::of(&["fed-a"]);
     story.put(Stream::Ingest, "ingest.v1.release.zz.zz0010000", b"garbage".to_vec());
     story.put(Stream::Deliver, "hub.v1.routed.zz.zz0010000.x", b"garbage".to_vec());
-    story.put(Stream::Deliver, "hub.v1.deliver.fed-a.head", b"not folded".to_vec());
+    story.put(Stream::Heartbeats, "hub.v1.head.fed-a", b"not folded".to_vec());
     story.put(Stream::Receipts, "hub.v1.receipt.fed-a.received", b"garbage".to_vec());
     story.put(Stream::Receipts, "hub.v1.receipt.fed-a.outcome", b"not folded".to_vec());
     story.put(Stream::Answers, "hub.v1.answer.zz.zz0010000.accepted", Vec::new());

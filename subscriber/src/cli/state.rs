@@ -1,0 +1,61 @@
+//! How the bridge stands, by its store: what waits, and what the relay says of our notices. Works while the bridge runs
+//! and while it does not.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::store::{Reach, Store, StoreError, micros};
+
+/// What `status` prints. No person data.
+#[derive(Debug, Serialize)]
+pub(super) struct State {
+    /// Receipts that the broker has not stored.
+    receipts_waiting: i64,
+    /// Age of the oldest of them, seconds.
+    receipts_oldest_s: i64,
+    /// Notices that wait for the application.
+    sink_waiting: i64,
+    /// Age of the oldest of them, seconds.
+    sink_oldest_s: i64,
+    /// What the relay says of our notices, and what came.
+    relay: Reach,
+}
+
+impl State {
+    pub(super) fn of(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
+        let (sink, outbox) = (store.sink_backlog()?, store.outbox_backlog()?);
+        let age = |since: Option<i64>| since.map_or(0, |since| (micros(now) - since).max(0) / 1_000_000);
+        Ok(Self {
+            receipts_waiting: outbox.0,
+            receipts_oldest_s: age(outbox.1),
+            sink_waiting: sink.0,
+            sink_oldest_s: age(sink.1),
+            relay: store.reach(now)?,
+        })
+    }
+
+    /// For a person.
+    pub(super) fn in_words(&self) -> String {
+        let Reach { head_age_s, silent, rank, missing, alarm, since, through } = &self.relay;
+        let relay = match head_age_s {
+            None => "relay     it never said how many notices there are".to_owned(),
+            Some(age) if *silent => {
+                format!("relay     SILENT for {age} s: nobody knows whether notices wait there")
+            }
+            Some(age) => format!("relay     heard {age} s ago; {rank} notices so far"),
+        };
+        let reach = match (missing, alarm) {
+            (0, _) => "missing   none".to_owned(),
+            (missing, false) => format!("missing   {missing} on their way, or lost"),
+            (missing, true) => {
+                format!(
+                    "missing   {missing} NEVER CAME, behind sequence {since} up to {through}: ask the relay's operator for an audit"
+                )
+            }
+        };
+        format!(
+            "receipts  {} wait, the oldest for {} s\nsink      {} wait, the oldest for {} s\n{relay}\n{reach}",
+            self.receipts_waiting, self.receipts_oldest_s, self.sink_waiting, self.sink_oldest_s
+        )
+    }
+}

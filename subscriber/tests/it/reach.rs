@@ -1,0 +1,88 @@
+//! What the store makes of the relay's heads: exactly as many notices must have come as the relay's number rose by.
+
+use jiff::{SignedDuration, Timestamp};
+use sallyport_proto::{
+    operations::SubscriberHead, provenance::Provenance, time::Moment, vocabulary::SourceClock,
+};
+use sallyport_subscriber::store::Reach;
+
+use crate::{
+    keep::Bench,
+    world::{Case, me},
+};
+
+fn at(minute: i64) -> Timestamp {
+    "2026-11-21T22:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minute)
+}
+
+impl Bench {
+    fn head(&mut self, created: &str, rank: u64, last_sequence: u64, minute: i64) -> Reach {
+        let head = SubscriberHead {
+            provenance: Provenance::of(&"zz-test".parse().unwrap(), "test/0"),
+            subscriber: me(),
+            rank,
+            last_sequence,
+            at: Moment::exact(at(minute), SourceClock::Relay),
+            stream_created: created.into(),
+        };
+        self.store.compare(&head, at(minute)).unwrap()
+    }
+
+    fn came(&mut self, sequence: u64) {
+        let notice = self.world.notice(&Case::custody(u32::try_from(sequence).unwrap()));
+        self.keep_from(Some(sequence), &[notice]);
+    }
+}
+
+#[test]
+fn what_came_and_what_was_sent_agree_in_any_order() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.store.reach(at(0)).unwrap(), Reach::default());
+    bench.came(7);
+    assert_eq!(bench.head("s", 3, 7, 0).missing, 0, "what was before the first head is not judged");
+    // Between them lie other agencies' notices; a later one overtakes, and a copy comes twice.
+    for sequence in [12, 9, 12, 20] {
+        bench.came(sequence);
+    }
+    let reach = bench.head("s", 5, 15, 1);
+    assert_eq!((reach.missing, reach.rank, reach.since, reach.through), (0, 5, 15, 15));
+    bench.came(9);
+    assert_eq!(bench.head("s", 6, 20, 2).missing, 0, "a copy of what is counted is not counted again");
+}
+
+#[test]
+fn a_notice_that_never_came_is_missing_and_an_alarm_after_the_longest_redelivery() {
+    let mut bench = Bench::new();
+    bench.head("s", 0, 0, 0);
+    bench.came(1);
+    bench.came(3);
+    let short = bench.head("s", 3, 3, 1);
+    assert_eq!((short.missing, short.alarm, short.since, short.through), (1, false, 0, 3));
+    bench.came(4);
+    let later = bench.head("s", 4, 4, 15);
+    assert_eq!((later.missing, later.alarm), (1, false));
+    assert!(bench.head("s", 4, 4, 16).alarm);
+    bench.came(2);
+    let whole = bench.head("s", 4, 4, 17);
+    assert_eq!((whole.missing, whole.alarm, whole.since), (0, false, 4));
+}
+
+#[test]
+fn another_stream_or_a_number_that_began_anew_is_compared_from_there_on() {
+    let mut bench = Bench::new();
+    bench.head("s", 10, 100, 0);
+    assert_eq!(bench.head("made again", 10, 4, 1).missing, 0);
+    assert_eq!(bench.head("made again", 2, 8, 2).missing, 0);
+    assert_eq!(bench.head("made again", 3, 9, 3).missing, 1);
+}
+
+#[test]
+fn a_relay_that_says_nothing_is_silent_and_a_quiet_one_is_not() {
+    let mut bench = Bench::new();
+    assert!(!bench.store.reach(at(60)).unwrap().silent, "one that never spoke may be of an older build");
+    bench.head("s", 1, 1, 0);
+    bench.head("s", 1, 1, 1);
+    assert!(!bench.store.reach(at(3)).unwrap().silent);
+    let silent = bench.store.reach(at(4)).unwrap();
+    assert_eq!((silent.silent, silent.head_age_s), (true, Some(180)));
+}
