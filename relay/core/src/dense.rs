@@ -33,6 +33,20 @@ impl Gap {
     pub fn numbers(&self) -> RangeInclusive<u64> {
         self.first..=self.last
     }
+
+    /// The same numbers in order, what touches or overlaps as one.
+    pub fn joined(mut gaps: Vec<Self>) -> Vec<Self> {
+        gaps.sort_unstable();
+        gaps.into_iter().fold(Vec::new(), |mut joined: Vec<Self>, gap| {
+            match joined.last_mut() {
+                Some(before) if gap.first <= before.last.saturating_add(1) => {
+                    before.last = before.last.max(gap.last);
+                }
+                _ => joined.push(gap),
+            }
+            joined
+        })
+    }
 }
 
 impl fmt::Display for Gap {
@@ -126,6 +140,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn joined_gaps_hold_the_same_numbers_and_never_touch(
+            gaps in prop::collection::vec((1_u64..60, 0_u64..8), 0..12),
+        ) {
+            let gaps: Vec<Gap> = gaps.into_iter().map(|(first, more)| Gap { first, last: first + more }).collect();
+            let mut numbers: Vec<u64> = gaps.iter().flat_map(Gap::numbers).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            let joined = Gap::joined(gaps);
+            prop_assert_eq!(joined.iter().flat_map(Gap::numbers).collect::<Vec<_>>(), numbers);
+            prop_assert!(joined.windows(2).all(|two| two[0].last + 1 < two[1].first));
+        }
+
         #[test]
         fn what_is_missing_is_what_was_not_put_in(numbers in prop::collection::btree_set(1_u64..60, 0..40), from in 1_u64..60, to in 1_u64..60) {
             let dense: Dense = numbers.iter().rev().copied().collect();

@@ -182,11 +182,10 @@ impl Numbers {
         };
         let epoch = (key.clone(), 0)..=(key.clone(), u64::MAX);
         gaps.extend(self.unrouted.range(epoch).map(|(_, seq)| Gap { first: *seq, last: *seq }));
-        gaps.sort_unstable();
         Ok(Compared {
             key,
             jurisdiction: beat.jurisdiction,
-            missing: gaps,
+            missing: Gap::joined(gaps),
             kept_from: beat.kept_from.unwrap_or(u64::MAX),
             differs,
             heard: beat.stored,

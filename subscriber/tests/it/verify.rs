@@ -2,9 +2,8 @@
 
 use sallyport_proto::{
     envelope::{self, PayloadType},
-    provenance::{Provenance, TrafficClass},
-    time::Moment,
-    vocabulary::{EndpointRefusalCode as Code, ReleaseState, SourceClock},
+    provenance::TrafficClass,
+    vocabulary::{EndpointRefusalCode as Code, ReleaseState},
 };
 use sallyport_subscriber::verify::{Judged, Unreadable, judge};
 
