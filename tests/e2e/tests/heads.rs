@@ -58,7 +58,6 @@ async fn an_agency_sees_its_number_rise_and_a_notice_that_was_taken_from_it() {
     assert_eq!((&says["silent"], &says["alarm"]), (&Value::Bool(false), &Value::Bool(false)));
 
     // While the bridge is away, somebody with all rights takes one of its notices out of the stream.
-    drop(agree);
     world.end(BRIDGE).unwrap();
     day.export(&world, 16).unwrap();
     hub.settled("INGEST", "relay", SOON).await.unwrap();
