@@ -57,6 +57,8 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
         "receipts_oldest_s": look.outbox_oldest_seconds,
         "sink_waiting": look.sink_waiting,
         "sink_oldest_s": look.sink_oldest_seconds,
+        "sink_breaker": if look.sink_breaker_open_seconds.is_some() { "open" } else { "closed" },
+        "sink_breaker_open_s": look.sink_breaker_open_seconds,
     });
     (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
@@ -71,6 +73,7 @@ impl Window {
     async fn look(&self) -> Result<Look, StoreError> {
         let (sink, outbox) =
             self.store.with(|store| Ok((store.sink_backlog()?, store.outbox_backlog()?))).await?;
+        let breaker = self.store.with(|store| store.breaker_open_since()).await?;
         let now = crate::store::micros(clock::now());
         let age = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1_000_000);
         Ok(Look {
@@ -78,6 +81,7 @@ impl Window {
             registry_version: self.registry.borrow().version,
             sink_waiting: sink.0,
             sink_oldest_seconds: age(sink.1),
+            sink_breaker_open_seconds: breaker.map(|since| age(Some(crate::store::micros(since)))),
             outbox_waiting: outbox.0,
             outbox_oldest_seconds: age(outbox.1),
         })

@@ -10,6 +10,7 @@ mod logged;
 mod notice;
 mod order;
 mod outbox;
+mod rank;
 mod read;
 mod sink;
 
@@ -139,6 +140,7 @@ impl Store {
             SCHEMA => {}
             _ => return Err(StoreError::NewerSchema { found }),
         }
+        rank::prepare(&tx)?;
         let owner: Option<String> = meta(&tx, "subscriber")?;
         match owner {
             None => set_meta(&tx, "subscriber", me.as_str())?,
