@@ -7,4 +7,4 @@ DROP INDEX outbox_open;
 CREATE INDEX outbox_open ON outbox (stored_us) WHERE status = 'open';
 -- What was never sent, and what was sent and has no answer: each answered from its index alone, however many rows wait.
 CREATE INDEX outbox_waiting ON outbox (lane, n, stored_us) WHERE status = 'open' AND attempt = 0;
-CREATE INDEX outbox_sent ON outbox (n, next_due_us) WHERE status = 'open' AND attempt > 0;
+CREATE INDEX outbox_sent ON outbox (n, next_due_us, attempt) WHERE status = 'open' AND attempt > 0;
