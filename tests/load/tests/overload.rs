@@ -5,7 +5,7 @@
 use std::path::Path;
 
 /// Some seconds of a relay's work.
-const BACKLOG: u64 = 6_000;
+const BACKLOG: u64 = 8_000;
 /// A live event beside a backlog may take so many times what it takes without one. Behind the backlog it would take more
 /// than a hundred times as long; a busy machine alone makes ten.
 const TIMES: f64 = 40.0;

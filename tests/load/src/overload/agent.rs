@@ -20,7 +20,7 @@ const DEEP: &str = "zzdeep000";
 const OTHER: &str = "zzother00";
 /// Custodies of one file: an export of more is read as a whole by whoever takes it.
 const CUSTODIES_PER_FILE: u64 = 50_000;
-/// Events that are stated at each jail before, and as many meanwhile.
+/// Events that are stated at each jail before, and at most as many meanwhile.
 const STATED: usize = 9;
 /// The first events of a start wait for what a start does: none of them is counted.
 const WARM_UP: usize = 5;
@@ -75,11 +75,15 @@ pub(super) fn play(events: u64, dir: &Path, say: &dyn Fn(&str)) -> Result<AgentR
     // In the middle of it, not at its beginning.
     drained_to(&mut stage, &deep, events - events / 10)?;
     let (mut same_jail, mut other_jail) = (Waits::default(), Waits::default());
+    let mut still_waiting = 0;
     for _ in 0..STATED {
         deep.state(&mut same_jail)?;
         other.state(&mut other_jail)?;
+        still_waiting = deep.depth()?;
+        if still_waiting < events / 5 {
+            break;
+        }
     }
-    let still_waiting = deep.depth()?;
     say(&format!("{still_waiting} still wait ..."));
     drained_to(&mut stage, &deep, 0)?;
     let drain_s = began.elapsed().as_secs_f64();
