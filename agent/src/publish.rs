@@ -245,9 +245,7 @@ impl Flight {
         let offer = Offer { fresh, again, backlog, backfill };
         let Self { window, rows, .. } = self;
         let waits = |n: &i64| rows.get(n).is_none_or(|handed| !handed.in_flight);
-        window.choose(&offer, unanswered, |n| {
-            Ok(reader.earlier(n)?.into_iter().filter(waits).collect())
-        })
+        window.choose(&offer, unanswered, |n| Ok(reader.earlier(n)?.into_iter().filter(waits).collect()))
     }
 }
 

@@ -198,7 +198,11 @@ impl State {
         r.register("sink_waiting", "Notices that wait for the sink", self.sink_waiting.clone());
         r.register("sink_oldest_seconds", "Age of the oldest of them", self.sink_oldest_seconds.clone());
         let open = self.sink_breaker_open.clone();
-        r.register("sink_breaker_open", "1 while the sink is down and is tried with one notice now and then", open);
+        r.register(
+            "sink_breaker_open",
+            "1 while the sink is down and is tried with one notice now and then",
+            open,
+        );
         r.register("outbox_waiting", "Receipts the broker has not stored", self.outbox_waiting.clone());
         r.register("outbox_oldest_seconds", "Age of the oldest of them", self.outbox_oldest_seconds.clone());
         let violations = self.permission_violations.clone();

@@ -77,8 +77,9 @@ impl Intake {
                 break;
             }
             let context = self.desk.context(&self.registry_now(), version.clone(), options.backfill);
-            for (number, taken) in
-                self.chunk(Chunk { custodies, context, lift_floor: options.lift_floor, events: summary.events }).await?
+            for (number, taken) in self
+                .chunk(Chunk { custodies, context, lift_floor: options.lift_floor, events: summary.events })
+                .await?
             {
                 if let Some(outcome) = taken.counted_as() {
                     self.desk.metrics.taken(outcome);
@@ -94,7 +95,8 @@ impl Intake {
         let (desk, registry) = (self.desk.clone(), self.registry_now());
         let taken = self.store.write(Kind::Intake, move |connection| {
             let Chunk { custodies, context, lift_floor, events } = &chunk;
-            let (lift_floor, events) = (*lift_floor, Cell::new(usize::try_from(*events).unwrap_or(usize::MAX)));
+            let (lift_floor, events) =
+                (*lift_floor, Cell::new(usize::try_from(*events).unwrap_or(usize::MAX)));
             let taking = Taking { desk: &desk, registry: &registry, context, lift_floor, events };
             let mut taken = Vec::with_capacity(custodies.len());
             for (number, custody) in custodies {

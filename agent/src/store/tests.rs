@@ -351,7 +351,9 @@ async fn what_waits_and_what_was_sent_are_told_apart_by_their_indexes() {
     assert_eq!(reader.earlier(3).unwrap(), [1], "all are of one custody");
     // Answered from the indexes alone, however many rows wait.
     for (filter, index) in [("attempt = 0 AND lane = 0", "outbox_waiting"), ("attempt > 0", "outbox_sent")] {
-        let sql = format!("EXPLAIN QUERY PLAN SELECT n FROM outbox INDEXED BY {index} WHERE status = 'open' AND {filter} ORDER BY n");
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT n FROM outbox INDEXED BY {index} WHERE status = 'open' AND {filter} ORDER BY n"
+        );
         let plan = reader.rows(&sql, [], |row| row.get::<_, String>(3)).unwrap();
         assert!(plan.len() == 1 && plan[0].contains("USING COVERING INDEX"), "{plan:?}");
     }

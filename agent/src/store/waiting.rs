@@ -124,8 +124,7 @@ pub(super) fn first_unsent(connection: &Connection, from: i64) -> Result<Option<
                  WHERE status = 'open' AND attempt = 0 AND lane = ?1 AND n >= ?2",
             )
             .doing(READ)?;
-        let found: Option<i64> =
-            statement.query_row((lane.number(), from), |row| row.get(0)).doing(READ)?;
+        let found: Option<i64> = statement.query_row((lane.number(), from), |row| row.get(0)).doing(READ)?;
         first = [first, found].into_iter().flatten().min();
     }
     Ok(first)

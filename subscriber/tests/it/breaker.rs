@@ -17,12 +17,14 @@ impl Ground {
     async fn until_breaker(&self, open: bool) {
         let store = Store::open(&self.store_dir(), &me()).unwrap();
         let what = if open { "the breaker is open" } else { "the breaker is closed" };
-        self.until(what, async || (store.breaker_open_since().unwrap().is_some() == open).then_some(())).await;
+        self.until(what, async || (store.breaker_open_since().unwrap().is_some() == open).then_some(()))
+            .await;
     }
 
     async fn received(&self) -> usize {
         let receipts = self.receipts().await.into_iter();
-        let received = receipts.filter(|(r, _)| matches!(r.statement, Statement::Level(ReceiptLevel::Received)));
+        let received =
+            receipts.filter(|(r, _)| matches!(r.statement, Statement::Level(ReceiptLevel::Received)));
         received.map(|(receipt, _)| receipt.notices.len()).sum()
     }
 }
@@ -50,7 +52,8 @@ async fn while_the_application_is_down_notices_are_receipted_and_its_return_is_n
     ground.until_breaker(false).await;
     ground
         .receipts_until("all are staged", |receipts| {
-            let staged = receipts.iter().filter(|r| matches!(r.statement, Statement::Level(ReceiptLevel::Staged)));
+            let staged =
+                receipts.iter().filter(|r| matches!(r.statement, Statement::Level(ReceiptLevel::Staged)));
             staged.count() == NOTICES as usize + 1
         })
         .await;

@@ -211,9 +211,8 @@ fn the_urgent_goes_first_then_what_is_told_now_and_a_custody_keeps_its_order() {
     let world = &bench.world;
     let (routine, past, waits) = (Case::custody(1), Case::custody(2), Case::custody(3));
     let (urgent, lifting) = (Case::custody(4), waits.then(ReleaseState::Released));
-    let of_priority = |case: &Case, priority| {
-        world.notice_with(case, |_, _| {}, |notice| notice.priority = priority)
-    };
+    let of_priority =
+        |case: &Case, priority| world.notice_with(case, |_, _| {}, |notice| notice.priority = priority);
     let messages = [
         world.notice_with(&past, |head, _| head.backfill = true, |_| {}),
         of_priority(&routine, Priority::Routine),

@@ -23,7 +23,8 @@ pub fn peak_mib(pid: u32) -> Result<f64> {
 fn memory_mib(pid: u32, name: &'static str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read a program's memory")?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().with_context(|| format!("{name} in kB"))?;
+    let kib: f64 =
+        line.trim().trim_end_matches(" kB").trim().parse().with_context(|| format!("{name} in kB"))?;
     Ok(kib / 1024.0)
 }
 

@@ -25,7 +25,8 @@ fn a_backlog_delays_neither_another_jails_live_event_nor_its_own() {
 #[test]
 fn everything_that_waited_on_ingest_is_routed_once_the_relay_starts() {
     let dir = tempfile::Builder::new().prefix("sallyport-overload-").tempdir().unwrap();
-    let run = sallyport_load::relay_backlog(2_000, Path::new(dir.path()), &|line| eprintln!("{line}")).unwrap();
+    let run =
+        sallyport_load::relay_backlog(2_000, Path::new(dir.path()), &|line| eprintln!("{line}")).unwrap();
     assert_eq!(run.events, 2_000);
     assert!(run.notices_per_s > 0.0 && run.relay_peak_mib > 0.0);
 }

@@ -30,8 +30,8 @@ impl Default for Limits {
             unanswered: 1_024,
             // The busiest jails release 100 people a day: no hour comes near it.
             for_live: 256,
-            // What a relay takes with one pull: less would leave it idle between two answers.
-            for_backlog: 64,
+            // Two pulls of a relay, one in work and one that waits: less would leave it idle between two answers.
+            for_backlog: 128,
             // Fills the link over a slow line, and is little to hold in memory.
             in_flight: 256,
             in_flight_for_each: 32,
@@ -41,7 +41,7 @@ impl Default for Limits {
 
 /// A backlog's share grows while the relay answers within this time and shrinks while it does not: it is then the queue
 /// that has grown. Enough for a relay to be busy all the time, little enough for a person not to see it.
-pub const ANSWER_WITHIN: Duration = Duration::from_millis(150);
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(250);
 /// What was stored in the last minute and was not sent is late by no outage: it goes first.
 pub const FRESH_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// Of so many events of a backlog one is of a backfill, while both wait.
@@ -208,6 +208,8 @@ impl Window {
                 break;
             }
         }
+        // The newest have the room; those that have it go in their order.
+        round.chosen.sort_unstable_by_key(|(n, _)| *n);
         for n in &offer.again {
             if !round.take(Vec::new(), *n, Share::Again, |round| round.at_broker < limits.unanswered) {
                 break;
@@ -222,8 +224,7 @@ impl Window {
                 (false, _) => backfill.next(),
             };
             let Some(n) = next else { break };
-            let has_room =
-                |round: &Round| round.backlog < backlog_max && round.total < limits.unanswered;
+            let has_room = |round: &Round| round.backlog < backlog_max && round.total < limits.unanswered;
             let chain = earlier(*n)?;
             if !round.take(chain, *n, Share::Backlog, has_room) {
                 self.held_back |= round.backlog >= backlog_max;

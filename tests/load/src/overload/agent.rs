@@ -146,7 +146,11 @@ impl fmt::Display for AgentRun {
             let (routed, received) = (waits.routed_median_ms(), waits.received_median_ms());
             format!("{routed:.0} ms to the relay's decision, {received:.0} ms to the subscriber")
         };
-        writeln!(f, "{} events in one agent's outbox: drained in {:.0} s, {:.0} a second", self.events, self.drain_s, self.events_per_s)?;
+        writeln!(
+            f,
+            "{} events in one agent's outbox: drained in {:.0} s, {:.0} a second",
+            self.events, self.drain_s, self.events_per_s
+        )?;
         writeln!(
             f,
             "  peak resident: agent {:.1} MiB, relay {:.1} MiB, subscriber {:.1} MiB",
@@ -154,6 +158,11 @@ impl fmt::Display for AgentRun {
         )?;
         writeln!(f, "  live event without a backlog: {}", waits(&self.without))?;
         writeln!(f, "  of the same jail while it drains: {}", waits(&self.same_jail))?;
-        write!(f, "  of another jail meanwhile: {}; {} still waited then", waits(&self.other_jail), self.still_waiting)
+        write!(
+            f,
+            "  of another jail meanwhile: {}; {} still waited then",
+            waits(&self.other_jail),
+            self.still_waiting
+        )
     }
 }

@@ -103,17 +103,15 @@ fn note_answers(store: &mut Store, now: Us, window: &mut Window) {
 fn choose(store: &Store, life: &Life, window: &mut Window) -> Vec<(usize, Share)> {
     let now = life.now();
     let on_the_way = |n: usize| store.in_flight.contains(&n);
-    let waits = |n: usize, kept: &Kept| {
-        kept.row.poll_deadline().is_some() && kept.row.attempt == 0 && !on_the_way(n)
-    };
+    let waits =
+        |n: usize, kept: &Kept| kept.row.poll_deadline().is_some() && kept.row.attempt == 0 && !on_the_way(n);
     let fresh = |kept: &Kept| kept.lane == Lane::Live && is_fresh(kept.stored, now);
     let numbers = |wanted: &dyn Fn(usize, &Kept) -> bool| -> Vec<i64> {
         let rows = store.rows.iter().enumerate().filter(|(n, kept)| wanted(*n, kept));
         rows.map(|(n, _)| n as i64).collect()
     };
-    let sent = |n: usize, kept: &Kept| {
-        on_the_way(n) || kept.row.attempt > 0 && kept.row.poll_deadline().is_some()
-    };
+    let sent =
+        |n: usize, kept: &Kept| on_the_way(n) || kept.row.attempt > 0 && kept.row.poll_deadline().is_some();
     let mut offer = Offer {
         fresh: numbers(&|n, kept| waits(n, kept) && fresh(kept)),
         again: numbers(&|n, kept| kept.row.attempt > 0 && !on_the_way(n) && is_due(life, &kept.row, now)),

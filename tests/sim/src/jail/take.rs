@@ -85,7 +85,8 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> (Record, Vec<
         let ingest = seal_event(&jail.signer, head, disclosures);
         let row = Row::new(event_id.clone(), Digest::of(&ingest), now);
         // Every third booking comes as one of many, so that all lanes are used.
-        let lane = if booking.bytes().map(usize::from).sum::<usize>() % 3 == 0 { Lane::Bulk } else { Lane::Live };
+        let lane =
+            if booking.bytes().map(usize::from).sum::<usize>() % 3 == 0 { Lane::Bulk } else { Lane::Live };
         let (booking, ingest) = (booking.clone(), ingest.into());
         rows.push(Kept { booking, stored: now, lane, row, ingest, sent: None, acked: None });
         memory.record(draft, &event_id);

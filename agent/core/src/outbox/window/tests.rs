@@ -223,12 +223,15 @@ fn what_is_stated_now_has_its_share_beside_what_was_sent_before_a_restart() {
     let offer = Offer { fresh: (20..40).rev().collect(), backlog: vec![1, 2], ..Offer::default() };
     let held = Unanswered { backlog: 30, ..Unanswered::default() };
     let chosen = window.choose(&offer, held, |_| Ok::<_, Infallible>(Vec::new())).unwrap();
-    let expected: Vec<_> = (36..40).rev().map(|n| (n, Share::Live)).collect();
+    let expected: Vec<_> = (36..40).map(|n| (n, Share::Live)).collect();
     assert_eq!(chosen, expected);
 }
 
 #[test]
 fn only_the_first_of_many_count_as_stated_now() {
-    assert_eq!([Lane::of(0, false), Lane::of(127, false), Lane::of(128, false)], [Lane::Live, Lane::Live, Lane::Bulk]);
+    assert_eq!(
+        [Lane::of(0, false), Lane::of(127, false), Lane::of(128, false)],
+        [Lane::Live, Lane::Live, Lane::Bulk]
+    );
     assert_eq!(Lane::of(0, true), Lane::Backfill);
 }
