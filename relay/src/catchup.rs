@@ -1,9 +1,9 @@
 //! The catch-up service: a jail asks for its answers after a sequence, any node serves. Read at the stream's leader, one
 //! by one, so that a jail needs no consumer of its own (docs/nats.md 17, 29).
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
-use async_nats::{Message, jetstream};
+use async_nats::{Message, Subject, jetstream};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use sallyport_link::fault;
@@ -12,12 +12,15 @@ use sallyport_proto::{
     ids::{Jurisdiction, Ori},
     limits, subject,
 };
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use crate::node::Node;
 
-/// Requests served at once by this node; further ones wait in the subscription.
+/// Requests served at once by this node; further ones wait in the subscription, page by page in turn.
 const SERVED_AT_ONCE: usize = 16;
+/// Of one facility: an agent asks for one page after the other, and once more when it lost patience. More would keep other
+/// jails from their answers.
+const SERVED_AT_ONCE_OF_ONE: usize = 2;
 /// Between tries to subscribe.
 const RESUBSCRIBE_DELAY: Duration = Duration::from_secs(1);
 /// All nodes share the work.
@@ -26,6 +29,7 @@ const QUEUE_GROUP: &str = "relay";
 /// Serves until shutdown.
 pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
     let mut serving = JoinSet::new();
+    let mut served: HashMap<task::Id, Subject> = HashMap::new();
     loop {
         let subscribed = node.client.queue_subscribe(subject::HUB_CATCHUP, QUEUE_GROUP.into()).await;
         let mut requests = match subscribed {
@@ -43,14 +47,26 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
             tokio::select! {
                 biased;
                 () = node.shutdown.cancelled() => return Ok(()),
-                Some(done) = serving.join_next(), if !serving.is_empty() => {
-                    if let Err(error) = done {
-                        tracing::error!(%error, "catch-up failed");
-                    }
+                Some(done) = serving.join_next_with_id(), if !serving.is_empty() => {
+                    let id = match done {
+                        Ok((id, ())) => id,
+                        Err(error) => {
+                            tracing::error!(%error, "catch-up failed");
+                            error.id()
+                        }
+                    };
+                    served.remove(&id);
                 }
                 request = requests.next(), if serving.len() < SERVED_AT_ONCE => match request {
                     Some(request) => {
-                        serving.spawn(serve(node.clone(), request));
+                        let subject = request.subject.clone();
+                        let of_this_one = served.values().filter(|served| **served == subject).count();
+                        let task = if of_this_one < SERVED_AT_ONCE_OF_ONE {
+                            serving.spawn(serve(node.clone(), request))
+                        } else {
+                            serving.spawn(send_away(node.clone(), request))
+                        };
+                        served.insert(task.id(), subject);
                     }
                     None => break,
                 },
@@ -70,6 +86,16 @@ async fn serve(node: Arc<Node>, request: Message) {
         CatchupItem::Error(text)
     });
     if let Err(error) = answer(last).await {
+        tracing::debug!(%error, "catch-up answer not sent; the jail asks again");
+    }
+}
+
+/// It asks again in some seconds, after those that waited behind it.
+async fn send_away(node: Arc<Node>, request: Message) {
+    let Some(reply) = request.reply else { return };
+    let item = CatchupItem::Error("earlier requests of this facility are still being served".into());
+    let bytes = CatchupResponse { provenance: node.provenance(), item }.encode();
+    if let Err(error) = node.client.publish(reply, bytes.into()).await {
         tracing::debug!(%error, "catch-up answer not sent; the jail asks again");
     }
 }

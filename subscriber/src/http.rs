@@ -65,6 +65,8 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
         "relay_head_age_s": look.reach.head_age_s,
         "relay_silent": look.reach.silent,
         "missing": look.reach.missing,
+        "sink_breaker": if look.sink_breaker_open_seconds.is_some() { "open" } else { "closed" },
+        "sink_breaker_open_s": look.sink_breaker_open_seconds,
     });
     (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
@@ -78,9 +80,15 @@ async fn metrics(Extract(window): Extract<Window>) -> Result<impl IntoResponse, 
 impl Window {
     async fn look(&self) -> Result<Look, StoreError> {
         let now = clock::now();
-        let backlogs =
-            move |store: &mut Store| Ok((store.sink_backlog()?, store.outbox_backlog()?, store.reach(now)?));
-        let (sink, outbox, reach) = self.store.with(backlogs).await?;
+        let backlogs = move |store: &mut Store| {
+            Ok((
+                store.sink_backlog()?,
+                store.outbox_backlog()?,
+                store.reach(now)?,
+                store.breaker_open_since()?,
+            ))
+        };
+        let (sink, outbox, reach, breaker) = self.store.with(backlogs).await?;
         let now = crate::store::micros(now);
         let age = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1_000_000);
         Ok(Look {
@@ -88,6 +96,7 @@ impl Window {
             registry_version: self.registry.borrow().version,
             sink_waiting: sink.0,
             sink_oldest_seconds: age(sink.1),
+            sink_breaker_open_seconds: breaker.map(|since| age(Some(crate::store::micros(since)))),
             outbox_waiting: outbox.0,
             outbox_oldest_seconds: age(outbox.1),
             reach,

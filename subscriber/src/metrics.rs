@@ -32,6 +32,7 @@ pub struct Metrics {
     receipts: Family<Labels, Counter>,
     settled: Family<Labels, Counter>,
     hand_overs: Family<Labels, Counter>,
+    sink_downs: Counter,
     stored_seconds: Histogram,
     answered_seconds: Histogram,
     settle_seconds: Histogram,
@@ -45,6 +46,7 @@ struct State {
     registry_version: Gauge,
     sink_waiting: Gauge,
     sink_oldest_seconds: Gauge,
+    sink_breaker_open: Gauge,
     outbox_waiting: Gauge,
     outbox_oldest_seconds: Gauge,
     head_age_seconds: Gauge,
@@ -65,6 +67,8 @@ pub struct Look {
     pub sink_waiting: i64,
     /// Since when the oldest, seconds.
     pub sink_oldest_seconds: i64,
+    /// The sink is down and left alone, since so many seconds.
+    pub sink_breaker_open_seconds: Option<i64>,
     /// Receipts the broker has not stored.
     pub outbox_waiting: i64,
     /// Since when the oldest, seconds.
@@ -96,6 +100,8 @@ impl Metrics {
         r.register("receipts", "Receipts the broker stored, by who waits for them (lane)", receipts.clone());
         r.register("settles", "Messages settled, or not (result)", settled.clone());
         r.register("hand_overs", "Hand-overs to the sink (result)", hand_overs.clone());
+        let sink_downs = Counter::default();
+        r.register("sink_breaker_opened", "Times the sink was found to be down", sink_downs.clone());
         r.register("stored_seconds", "Pull of a batch to its commit and log line", stored_seconds.clone());
         r.register(
             "answered_seconds",
@@ -112,6 +118,7 @@ impl Metrics {
             receipts,
             settled,
             hand_overs,
+            sink_downs,
             stored_seconds,
             answered_seconds,
             settle_seconds,
@@ -161,6 +168,11 @@ impl Metrics {
         add(&self.hand_overs, ("result", result), notices as u64);
     }
 
+    /// The sink is down: its breaker opened.
+    pub fn sink_down(&self) {
+        self.sink_downs.inc();
+    }
+
     /// The text of `/metrics`.
     pub fn text(&self, look: Look, link: &LinkCounters) -> Result<String, std::fmt::Error> {
         let state = &self.state;
@@ -168,6 +180,7 @@ impl Metrics {
         state.registry_version.set(i64::try_from(look.registry_version).unwrap_or(i64::MAX));
         state.sink_waiting.set(look.sink_waiting);
         state.sink_oldest_seconds.set(look.sink_oldest_seconds);
+        state.sink_breaker_open.set(i64::from(look.sink_breaker_open_seconds.is_some()));
         state.outbox_waiting.set(look.outbox_waiting);
         state.outbox_oldest_seconds.set(look.outbox_oldest_seconds);
         // Absent heads are an age of -1, never of zero: no head ever came.
@@ -191,6 +204,12 @@ impl State {
         r.register("registry_version", "Version of the registry in force", self.registry_version.clone());
         r.register("sink_waiting", "Notices that wait for the sink", self.sink_waiting.clone());
         r.register("sink_oldest_seconds", "Age of the oldest of them", self.sink_oldest_seconds.clone());
+        let open = self.sink_breaker_open.clone();
+        r.register(
+            "sink_breaker_open",
+            "1 while the sink is down and is tried with one notice now and then",
+            open,
+        );
         r.register("outbox_waiting", "Receipts the broker has not stored", self.outbox_waiting.clone());
         r.register("outbox_oldest_seconds", "Age of the oldest of them", self.outbox_oldest_seconds.clone());
         let age = self.head_age_seconds.clone();

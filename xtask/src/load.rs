@@ -7,9 +7,12 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use sallyport_harness::program;
-use sallyport_load::{Size, draw, grow, run as play};
+use sallyport_load::{Size, draw, grow, overload, run as play};
 
 use crate::build;
+
+/// A relay routes as many within a second.
+const OVERLOAD_EVENTS_MIN: u64 = 2_000;
 
 /// How to run it.
 #[derive(Args, Debug)]
@@ -38,6 +41,10 @@ pub(crate) struct Options {
     /// Measure instead how the cost grows with jails, agencies and backlog
     #[arg(long)]
     growth: bool,
+    /// Measure instead how so many events queued in one agent, and then on INGEST, drain: memory, time, and how long an
+    /// event stated meanwhile waits
+    #[arg(long, value_name = "EVENTS", num_args = 0..=1, default_missing_value = "5000")]
+    overload: Option<u64>,
     /// Smaller and shorter: for a look, not for a figure
     #[arg(long)]
     quick: bool,
@@ -60,6 +67,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let dir = tempfile::Builder::new().prefix("sallyport-load-").tempdir().context("make a folder")?;
     let say = |line: &str| anstream::eprintln!("{line}");
+    if let Some(events) = options.overload {
+        if events < OVERLOAD_EVENTS_MIN {
+            bail!("fewer than {OVERLOAD_EVENTS_MIN} events are gone before anything can be measured");
+        }
+        let report = overload(events, dir.path(), &say)?;
+        return print(options.json, &serde_json::to_string(&report)?, &report.to_string());
+    }
     if options.growth {
         let growth = grow(replicas, options.quick, dir.path(), &say)?;
         if let Some(svg) = &options.svg {

@@ -1,6 +1,8 @@
 //! Takes events that a caller states as JSON: idempotent by the caller's key, each answered once it is stored. A bad one
 //! leaves nothing; the good ones of the same request are stored and said so.
 
+use std::cell::Cell;
+
 use rusqlite::Connection;
 use sallyport_agent_core::intake_json::{self, CallerEvent};
 use sallyport_proto::problem::Problem;
@@ -101,7 +103,8 @@ impl Intake {
         let answers = self.store.write(Kind::Intake, move |connection| {
             let desk = &*intake.desk;
             let context = desk.context(&registry, intake_json::FORM_VERSION.to_owned(), false);
-            let taking = Taking { desk, registry: &registry, context: &context, lift_floor: false };
+            let events = Cell::new(0);
+            let taking = Taking { desk, registry: &registry, context: &context, lift_floor: false, events };
             let mut answers = Vec::with_capacity(checked.len());
             for one in checked {
                 answers.push(match one {

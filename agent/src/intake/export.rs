@@ -1,6 +1,6 @@
 //! Takes a whole export: read through the mapping, stored in chunks, each durable before the next.
 
-use std::sync::atomic::Ordering;
+use std::{cell::Cell, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +47,8 @@ struct Chunk {
     custodies: Vec<(usize, Custody)>,
     context: Context,
     lift_floor: bool,
+    /// Events that the chunks before came to.
+    events: u64,
 }
 
 impl Intake {
@@ -75,8 +77,9 @@ impl Intake {
                 break;
             }
             let context = self.desk.context(&self.registry_now(), version.clone(), options.backfill);
-            for (number, taken) in
-                self.chunk(Chunk { custodies, context, lift_floor: options.lift_floor }).await?
+            for (number, taken) in self
+                .chunk(Chunk { custodies, context, lift_floor: options.lift_floor, events: summary.events })
+                .await?
             {
                 if let Some(outcome) = taken.counted_as() {
                     self.desk.metrics.taken(outcome);
@@ -91,8 +94,10 @@ impl Intake {
     async fn chunk(&self, chunk: Chunk) -> Result<Vec<(usize, Taken)>, IntakeError> {
         let (desk, registry) = (self.desk.clone(), self.registry_now());
         let taken = self.store.write(Kind::Intake, move |connection| {
-            let Chunk { custodies, context, lift_floor } = &chunk;
-            let taking = Taking { desk: &desk, registry: &registry, context, lift_floor: *lift_floor };
+            let Chunk { custodies, context, lift_floor, events } = &chunk;
+            let (lift_floor, events) =
+                (*lift_floor, Cell::new(usize::try_from(*events).unwrap_or(usize::MAX)));
+            let taking = Taking { desk: &desk, registry: &registry, context, lift_floor, events };
             let mut taken = Vec::with_capacity(custodies.len());
             for (number, custody) in custodies {
                 // A deliberate defect, for the audit to find.

@@ -5,6 +5,7 @@ use rand::Rng;
 use sallyport_agent_core::{
     custody::custody_key,
     disclose::{Grants, RegistryGrants},
+    outbox::window::Lane,
     revise::{Context, Draft, DraftKind, Fresh, HeadFacts, Recipient, assemble},
 };
 use sallyport_proto::{
@@ -91,6 +92,7 @@ impl Intake {
                 draft: &draft,
                 traffic,
                 backfill: false,
+                lane: Lane::Live,
                 now,
             };
             store::insert_row(connection, &row)?;

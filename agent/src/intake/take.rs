@@ -1,12 +1,15 @@
 //! One custody, inside the writer's transaction: decide, compare with what was told, sign, store. All of its events or
 //! none.
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 use rand::Rng;
 use rusqlite::Connection;
 use sallyport_agent_core::{
     custody::{Custody, custody_key, is_outdated},
     disclose::{self, Decisions, RegistryGrants},
+    outbox::window::Lane,
     revise::{self, Context, Draft, Fresh},
 };
 use sallyport_link::fault;
@@ -71,6 +74,8 @@ pub(super) struct Taking<'a> {
     pub(super) context: &'a Context,
     /// A person has said that what is no longer marked may be told.
     pub(super) lift_floor: bool,
+    /// Events that this intake came to so far: the first count as stated now.
+    pub(super) events: Cell<usize>,
 }
 
 impl Taking<'_> {
@@ -125,9 +130,11 @@ impl Taking<'_> {
                 draft,
                 traffic: self.context.traffic.kind().as_str(),
                 backfill: self.context.backfill,
+                lane: Lane::of(self.events.get(), self.context.backfill),
                 now,
             };
             store::insert_row(connection, &row)?;
+            self.events.update(|events| events.saturating_add(1));
             take_number(connection, &number)?;
             memory.record(draft, &event_id);
             stored.push(event_id);

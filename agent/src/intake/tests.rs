@@ -58,7 +58,7 @@ impl Bed {
     /// Everything that is stored to be sent, in its order.
     fn sent(&self) -> Vec<VerifiedEvent> {
         let key = self.jail.facility.public_key().parse().unwrap();
-        let rows = self.intake.store().reader().unwrap().due(super::now(), 1_000, |_| false).unwrap();
+        let rows = self.intake.store().reader().unwrap().due(super::now()).unwrap();
         rows.iter().map(|row| UnverifiedEvent::read(&row.ingest).unwrap().verify(&key).unwrap()).collect()
     }
 }
@@ -167,7 +167,7 @@ async fn no_export_speaks_of_what_has_not_come_yet() {
 async fn an_event_that_the_relay_refused_for_good_was_told_to_nobody_and_is_told_again() {
     let bed = bed();
     bed.export(TWO).await;
-    let rows = bed.intake.store().reader().unwrap().due(super::now(), 10, |_| false).unwrap();
+    let rows = bed.intake.store().reader().unwrap().due(super::now()).unwrap();
     let refused = rows[1].row.event_id.clone();
     let refusal = Refusal {
         event_id: Some(refused.clone()),

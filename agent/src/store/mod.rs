@@ -21,6 +21,7 @@ mod receipts;
 mod refused;
 mod schema;
 mod stamp;
+mod waiting;
 mod writer;
 
 use std::{
@@ -49,6 +50,7 @@ pub use reader::{Counts, Depth, DueRow, FacilityRow, Reader};
 pub use receipts::{Credit, credit, keep_receipt, stray};
 pub use refused::{clear_refused, note_refused};
 pub use stamp::{from_us, us};
+pub use waiting::{SentRow, Unsent};
 
 /// What a job is for: decides its crash points and whether the publisher is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +147,7 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::WriterGone))
     }
 
-    /// Changes whenever events were stored: whoever sends them looks again.
+    /// Changes whenever events or answers were stored: whoever sends events looks again.
     pub fn stored(&self) -> watch::Receiver<u64> {
         self.stored.subscribe()
     }

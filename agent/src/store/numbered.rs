@@ -1,10 +1,10 @@
 //! What a heartbeat states of the outbox, all of one state of it; and rows that the relay asks for again.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use sallyport_proto::{envelope::Digest, operations::RangeDigest};
 
-use super::{Depth, StoreError, error::Doing, stamp::optional, us};
+use super::{Depth, StoreError, error::Doing, stamp::optional, us, waiting};
 
 /// Numbers that one heartbeat's digest covers: older ones were covered by earlier heartbeats, and a minute's reading
 /// stays small.
@@ -15,7 +15,8 @@ const RANGE_MAX: u64 = 1_000;
 pub struct Numbered {
     /// The numbering in force.
     pub epoch: String,
-    /// The last number given.
+    /// Every number of the epoch up to this one was sent: what still waits is known to be missing at the relay, and is
+    /// in `depth`. The last that was given, when nothing waits.
     pub seq: u64,
     /// The lowest of the epoch that is still held.
     pub kept_from: Option<u64>,
@@ -49,6 +50,7 @@ pub(super) fn numbered(connection: &Connection) -> Result<Numbered, StoreError> 
             Ok((row.get(0)?, row.get(1)?))
         })
         .doing(READ)?;
+    let seq = sent_through(&tx, &epoch)?.unwrap_or(seq);
     let number = |n: i64| u64::try_from(n).map_err(|_| StoreError::Damaged { what: "the last number" });
     let (seq, kept_from) = (number(seq)?, kept_from.map(number).transpose()?);
     let range = match kept_from {
@@ -57,6 +59,18 @@ pub(super) fn numbered(connection: &Connection) -> Result<Numbered, StoreError> 
     };
     let depth = Depth { open: u64::try_from(open).unwrap_or(0), oldest: optional(oldest)? };
     Ok(Numbered { epoch, seq, kept_from, range, depth, last_stored: optional(last_stored)? })
+}
+
+/// The last number before the first that was never sent; none when all were.
+fn sent_through(connection: &Connection, epoch: &str) -> Result<Option<i64>, StoreError> {
+    let first: Option<i64> = connection
+        .query_row("SELECT n FROM outbox WHERE epoch = ?1 ORDER BY seq LIMIT 1", [epoch], |row| row.get(0))
+        .optional()
+        .doing(READ)?;
+    let Some(first) = first else { return Ok(None) };
+    let Some(waits) = waiting::first_unsent(connection, first)? else { return Ok(None) };
+    let sql = "SELECT seq - 1 FROM outbox WHERE n = ?1";
+    connection.query_row(sql, [waits], |row| row.get(0)).optional().doing(READ)
 }
 
 fn range(

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use sallyport_agent_core::{
-    outbox::{Row, Status},
+    outbox::{Row, Status, window::Lane},
     revise::{Draft, Recipient},
 };
 use sallyport_proto::{envelope::Digest, ids::EventId, vocabulary::RefusalCode};
@@ -25,6 +25,8 @@ pub struct NewRow<'a> {
     pub traffic: &'static str,
     /// A replay of past records.
     pub backfill: bool,
+    /// How it came.
+    pub lane: Lane,
     /// When it is stored.
     pub now: Timestamp,
 }
@@ -59,8 +61,8 @@ pub fn insert(connection: &Connection, new: &NewRow<'_>) -> Result<Digest, Store
     connection
         .prepare_cached(
             "INSERT INTO outbox (event_id, digest, ingest, epoch, seq, custody_key, revision, release_state, \
-             reason, traffic, backfill, status, attempt, next_due_us, stored_us) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open', ?12, ?13, ?14)",
+             reason, traffic, backfill, status, attempt, next_due_us, stored_us, lane) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open', ?12, ?13, ?14, ?15)",
         )
         .doing(INSERT)?
         .execute((
@@ -78,6 +80,7 @@ pub fn insert(connection: &Connection, new: &NewRow<'_>) -> Result<Digest, Store
             row.attempt,
             us(due),
             us(new.now),
+            new.lane.number(),
         ))
         .doing(INSERT)?;
     let n = connection.last_insert_rowid();
@@ -131,12 +134,12 @@ pub fn record_sent(connection: &Connection, sent: &Sent) -> Result<(), StoreErro
 }
 
 /// After a start or a reconnect: what has no PubAck for its last attempt is due at once (`Row::handle_unsent`, for all
-/// rows in one statement: a backlog of a day is 30,000 of them).
+/// rows in one statement).
 pub fn due_at_once(connection: &Connection, now: Timestamp) -> Result<usize, StoreError> {
     connection
         .execute(
-            "UPDATE outbox SET next_due_us = ?1 WHERE status = 'open' AND next_due_us > ?1 \
-             AND last_sent_us IS NOT NULL AND (acked_us IS NULL OR acked_us < last_sent_us)",
+            "UPDATE outbox INDEXED BY outbox_sent SET next_due_us = ?1 WHERE status = 'open' AND attempt > 0 \
+             AND next_due_us > ?1 AND (acked_us IS NULL OR acked_us < last_sent_us)",
             [us(now)],
         )
         .doing("cannot make unsent events due")

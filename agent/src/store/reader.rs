@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
-use sallyport_agent_core::outbox::{Row, latest_due};
+use sallyport_agent_core::outbox::Row;
 use sallyport_proto::envelope::Digest;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     outbox::{Kept, RawRow},
     schema,
     stamp::optional,
-    us,
+    waiting::{self, SentRow, Unsent},
 };
 
 /// A read-only connection. One query at a time; whoever wants two at once opens two.
@@ -25,7 +25,7 @@ pub struct Reader {
     connection: Mutex<Connection>,
 }
 
-/// A row that is due, with the bytes that are sent.
+/// A row with the bytes that are sent.
 #[derive(Debug, Clone)]
 pub struct DueRow {
     /// Its place.
@@ -147,53 +147,39 @@ impl Reader {
         optional(at)
     }
 
-    /// Up to `limit` rows due at `now` (`Row::is_due`) that `skip` does not name: those that were never sent first, so that a backlog is
-    /// not held up by sending its beginning again; within each kind in the order of their numbers.
-    pub fn due(
+    /// Rows that were sent and have no answer, in the order of their numbers.
+    pub fn sent(&self) -> Result<Vec<SentRow>, StoreError> {
+        waiting::sent(&self.lock())
+    }
+
+    /// Rows that were never sent, at most `limit` of each kind; `skip` names what is on its way.
+    pub fn unsent(
         &self,
         now: Timestamp,
         limit: usize,
         skip: impl Fn(i64) -> bool,
-    ) -> Result<Vec<DueRow>, StoreError> {
-        let what = "cannot read what is due";
-        let connection = self.lock();
-        let mut due = Vec::new();
-        for sql in [
-            "SELECT n FROM outbox WHERE status = 'open' AND (next_due_us <= ?1 OR next_due_us > ?2) AND attempt = 0 \
-             ORDER BY n",
-            "SELECT n FROM outbox WHERE status = 'open' AND (next_due_us <= ?1 OR next_due_us > ?2) AND attempt > 0 \
-             ORDER BY n",
-        ] {
-            let mut statement = connection.prepare_cached(sql).doing(what)?;
-            let mut found = statement.query([us(now), us(latest_due(now))]).doing(what)?;
-            while due.len() < limit
-                && let Some(row) = found.next().doing(what)?
-            {
-                let n: i64 = row.get(0).doing(what)?;
-                if !skip(n) {
-                    due.push(row_of(&connection, n)?);
-                }
-            }
-        }
-        Ok(due)
+    ) -> Result<Unsent, StoreError> {
+        waiting::unsent(&self.lock(), now, limit, skip)
     }
 
-    /// When the next open row is due.
-    pub fn next_due(&self, skip: impl Fn(i64) -> bool) -> Result<Option<Timestamp>, StoreError> {
-        let what = "cannot read when the next event is due";
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT n, next_due_us FROM outbox WHERE status = 'open'")
-            .doing(what)?;
-        let mut rows = statement.query([]).doing(what)?;
-        let mut next: Option<i64> = None;
-        while let Some(row) = rows.next().doing(what)? {
-            let (n, due): (i64, i64) = (row.get(0).doing(what)?, row.get(1).doing(what)?);
-            if !skip(n) {
-                next = Some(next.map_or(due, |next| next.min(due)));
-            }
-        }
-        optional(next)
+    /// Rows of the same custody as this one that were stored before it and never sent, the oldest first.
+    pub fn earlier(&self, n: i64) -> Result<Vec<i64>, StoreError> {
+        waiting::earlier(&self.lock(), n)
+    }
+
+    /// A row with its bytes.
+    pub fn row(&self, n: i64) -> Result<DueRow, StoreError> {
+        row_of(&self.lock(), n)
+    }
+
+    /// Everything that is due, first what was never sent.
+    #[cfg(test)]
+    pub(crate) fn due(&self, now: Timestamp) -> Result<Vec<DueRow>, StoreError> {
+        let unsent = self.unsent(now, usize::MAX, |_| false)?;
+        let mut due: Vec<i64> = [unsent.fresh, unsent.backlog, unsent.backfill].concat();
+        due.sort_unstable();
+        due.extend(self.sent()?.iter().filter(|row| row.is_due(now)).map(|row| row.n));
+        due.into_iter().map(|n| self.row(n)).collect()
     }
 
     /// How much waits.

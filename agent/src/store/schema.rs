@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{StoreError, error::Doing};
 
 /// Step n makes version n + 1 out of version n.
-const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 /// A reader waits so long for the moment in which the writer checkpoints.
 const BUSY_FOR: Duration = Duration::from_secs(5);
 /// Pages of 4 KiB kept in memory per connection: the agent is to stay under 20 MiB.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sallyport_agent_core::{
     custody::{FacilitySecret, custody_key},
-    outbox::{Row, Status},
+    outbox::{Row, Status, window::Lane},
     revise::{Draft, DraftKind, HeadFacts, Recipient},
 };
 use sallyport_link::clock;
@@ -74,6 +74,7 @@ impl Bed {
                 draft: &draft(),
                 traffic: "TEST",
                 backfill: false,
+                lane: Lane::Live,
                 now: clock::now(),
             };
             insert_row(connection, &row)?;
@@ -120,7 +121,7 @@ async fn what_was_said_to_be_stored_is_there_after_a_new_start() {
     drop(store);
     writer.close();
     let (store, _writer) = open_in(dir.path());
-    let due = store.reader().unwrap().due(clock::now(), 10, |_| false).unwrap();
+    let due = store.reader().unwrap().due(clock::now()).unwrap();
     assert_eq!((due[0].row.event_id.clone(), due[0].ingest.as_slice()), (event, b"one".as_slice()));
 }
 
@@ -143,7 +144,7 @@ async fn a_row_retires_on_its_acceptance_and_on_nothing_before() {
     let bed = bed();
     let event = bed.event(b"one").await;
     let reader = bed.store.reader().unwrap();
-    let due = reader.due(clock::now(), 10, |_| false).unwrap().remove(0);
+    let due = reader.due(clock::now()).unwrap().remove(0);
     let mut row = due.row.clone();
     row.handle_deadline(clock::now(), 0.0).unwrap();
     let sent = Sent { n: due.n, row, sent: clock::now(), acked: Some(clock::now()) };
@@ -161,7 +162,7 @@ async fn a_puback_that_is_recorded_late_does_not_open_a_closed_row() {
     let bed = bed();
     let event = bed.event(b"one").await;
     let reader = bed.store.reader().unwrap();
-    let due = reader.due(clock::now(), 10, |_| false).unwrap().remove(0);
+    let due = reader.due(clock::now()).unwrap().remove(0);
     bed.accept(&event, b"one").await;
     let mut row = due.row.clone();
     row.handle_deadline(clock::now(), 0.0);
@@ -169,7 +170,7 @@ async fn a_puback_that_is_recorded_late_does_not_open_a_closed_row() {
     bed.store.write(Kind::Sent, move |c| record_sent(c, &sent)).await.unwrap();
     assert_eq!(reader.depth().unwrap().open, 0);
     let later = clock::now() + SignedDuration::from_hours(1);
-    assert!(reader.due(later, 10, |_| false).unwrap().is_empty());
+    assert!(reader.due(later).unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -320,33 +321,59 @@ async fn only_what_was_closed_long_ago_is_pruned() {
     assert_eq!(prune_at(clock::now() + SignedDuration::from_hours(29 * 24)).await.unwrap(), 0);
     let later = clock::now() + SignedDuration::from_hours(31 * 24);
     assert_eq!(prune_at(later).await.unwrap(), 1);
-    let left = bed.store.reader().unwrap().due(later, 10, |_| false).unwrap();
+    let left = bed.store.reader().unwrap().due(later).unwrap();
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].ingest, b"open");
 }
 
+impl Bed {
+    async fn sent(&self, n: i64) {
+        let DueRow { mut row, .. } = self.store.reader().unwrap().row(n).unwrap();
+        row.handle_deadline(clock::now(), 0.0).unwrap();
+        let sent = Sent { n, row, sent: clock::now(), acked: None };
+        self.store.write(Kind::Sent, move |c| record_sent(c, &sent)).await.unwrap();
+    }
+}
+
 #[tokio::test]
-async fn what_was_never_sent_goes_before_what_is_sent_again() {
+async fn what_waits_and_what_was_sent_are_told_apart_by_their_indexes() {
     let bed = bed();
     for bytes in [b"a", b"b", b"c"] {
         bed.event(bytes).await;
     }
     let reader = bed.store.reader().unwrap();
-    let first = reader.due(clock::now(), 1, |_| false).unwrap().remove(0);
-    let mut row = first.row.clone();
-    row.handle_deadline(clock::now(), 0.0).unwrap();
-    let sent = Sent { n: first.n, row, sent: clock::now(), acked: None };
-    bed.store.write(Kind::Sent, move |c| record_sent(c, &sent)).await.unwrap();
-    let later = clock::now() + SignedDuration::from_secs(30);
-    let due = reader.due(later, 10, |_| false).unwrap();
-    assert_eq!(due.iter().map(|d| d.ingest.as_slice()).collect::<Vec<_>>(), [b"b", b"c", b"a"]);
-    // Answered from the index alone, however many rows wait.
-    let plan = reader.rows(
-        "EXPLAIN QUERY PLAN SELECT n FROM outbox WHERE status = 'open' AND next_due_us <= 1 AND attempt = 0 ORDER BY n",
-        [],
-        |row| row.get::<_, String>(3),
-    );
-    assert!(plan.unwrap()[0].contains("USING COVERING INDEX outbox_open"));
+    bed.sent(2).await;
+    assert_eq!(reader.sent().unwrap().iter().map(|row| row.n).collect::<Vec<_>>(), [2]);
+    let now = reader.unsent(clock::now(), 10, |_| false).unwrap();
+    assert_eq!((now.fresh, now.backlog), (vec![3, 1], vec![]));
+    let later = reader.unsent(clock::now() + SignedDuration::from_hours(1), 10, |n| n == 1).unwrap();
+    assert_eq!((later.fresh, later.backlog), (vec![], vec![3]));
+    assert_eq!(reader.earlier(3).unwrap(), [1], "all are of one custody");
+    // Answered from the indexes alone, however many rows wait.
+    for (filter, index) in [("attempt = 0 AND lane = 0", "outbox_waiting"), ("attempt > 0", "outbox_sent")] {
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT n FROM outbox INDEXED BY {index} WHERE status = 'open' AND {filter} ORDER BY n"
+        );
+        let plan = reader.rows(&sql, [], |row| row.get::<_, String>(3)).unwrap();
+        assert!(plan.len() == 1 && plan[0].contains("USING COVERING INDEX"), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_states_no_number_that_still_waits() {
+    let bed = bed();
+    let reader = bed.store.reader().unwrap();
+    for bytes in [b"a", b"b", b"c"] {
+        bed.event(bytes).await;
+    }
+    assert_eq!(reader.numbered().unwrap().seq, 0);
+    bed.sent(1).await;
+    bed.sent(3).await;
+    let numbered = reader.numbered().unwrap();
+    assert_eq!((numbered.seq, numbered.depth.open), (1, 3), "the second waits");
+    assert_eq!(numbered.range.unwrap().first, 1);
+    bed.sent(2).await;
+    assert_eq!(reader.numbered().unwrap().seq, 3);
 }
 
 #[tokio::test]
@@ -355,7 +382,7 @@ async fn after_a_reconnect_only_what_has_no_puback_is_due_at_once() {
     bed.event(b"acked").await;
     bed.event(b"unacked").await;
     let reader = bed.store.reader().unwrap();
-    for due in reader.due(clock::now(), 10, |_| false).unwrap() {
+    for due in reader.due(clock::now()).unwrap() {
         let mut row: Row = due.row.clone();
         row.handle_deadline(clock::now(), 0.0).unwrap();
         assert!(matches!(row.status, Status::Open { .. }));
@@ -363,8 +390,8 @@ async fn after_a_reconnect_only_what_has_no_puback_is_due_at_once() {
         let sent = Sent { n: due.n, row, sent: clock::now(), acked };
         bed.store.write(Kind::Sent, move |c| record_sent(c, &sent)).await.unwrap();
     }
-    assert!(reader.due(clock::now(), 10, |_| false).unwrap().is_empty());
+    assert!(reader.due(clock::now()).unwrap().is_empty());
     bed.store.write(Kind::Upkeep, |c| due_at_once(c, clock::now())).await.unwrap();
-    let due = reader.due(clock::now(), 10, |_| false).unwrap();
+    let due = reader.due(clock::now()).unwrap();
     assert_eq!(due.iter().map(|d| d.ingest.as_slice()).collect::<Vec<_>>(), [b"unacked"]);
 }

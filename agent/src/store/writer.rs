@@ -124,12 +124,13 @@ pub(super) fn start(
 const WRITER_STACK_BYTES: usize = 512 * 1024;
 
 fn work(connection: &mut Connection, mut group: Vec<BoxedJob>, stored: &watch::Sender<u64>) {
-    let events = group.iter().any(|job| job.kind() == Kind::Intake);
+    // An answer makes room for the next events.
+    let wakes = group.iter().any(|job| matches!(job.kind(), Kind::Intake | Kind::Answer));
     let committed = commit(connection, &mut group).map_err(Arc::new);
     if let Err(error) = &committed {
         tracing::error!(%error, jobs = group.len(), "the store could not commit");
     }
-    if events && committed.is_ok() {
+    if wakes && committed.is_ok() {
         stored.send_modify(|times| *times += 1);
     }
     for job in group {

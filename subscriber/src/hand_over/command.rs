@@ -47,7 +47,7 @@ enum RunError {
 }
 
 impl Command {
-    /// Gives whether the notice is done with; not so when it was put off.
+    /// Gives whether the command took it; if not, it was put off or given up.
     pub(super) async fn hand_over(
         &self,
         store: &Shared,
@@ -89,6 +89,7 @@ impl Command {
                 let made = maker.staging_failed(said.about, why, now);
                 let saying = saying(made, "STAGING_FAILED");
                 store.with(move |store| store.given_up(&saying, now)).await?;
+                return Ok(false);
             }
             Err(error) => {
                 metrics.handed_over("failed", 1);

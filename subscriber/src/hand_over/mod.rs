@@ -1,16 +1,22 @@
-//! Hands notices over to the agency's application or desk, from the store, in order, at least once, always under the
-//! same notice id. Never in the way of a receipt: RECEIVED was published before, whatever the sink does.
+//! Hands notices over to the agency's application or desk, from the store, the urgent first, at least once, always under
+//! the same notice id. Never in the way of a receipt: RECEIVED was published before, whatever the sink does.
 //!
 //! What is handed over: `shape`. The hand-over log, which an audit reads, was written before: `log`.
 
+mod breaker;
 mod command;
 mod files;
 mod lines;
 mod shape;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sallyport_link::clock;
+use breaker::{Allowed, Breaker, Change, Failed};
+use sallyport_link::{clock, publish::chain};
 use sallyport_proto::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +72,14 @@ pub enum HandOverError {
     Shape(#[from] ShapeError),
 }
 
+/// What came of one round.
+enum Outcome {
+    /// The sink took all of it.
+    Taken,
+    /// It did not.
+    Failed(Failed),
+}
+
 /// The stage.
 pub struct HandOver {
     /// Where from.
@@ -88,12 +102,22 @@ impl HandOver {
         if matches!(self.sink, Sink::None) {
             return Ok(());
         }
+        let mut breaker = Breaker::default();
+        // One that ran before may have ended with its sink down.
+        self.store.with(|store| store.set_breaker(None)).await?;
         loop {
             // Before the look: what is stored after it raises the hint again.
             self.hint.mark_unchanged();
-            let due = self.store.with(|store| store.due(clock::now())).await?;
+            let (due, wait) = match breaker.allowed(Instant::now()) {
+                Allowed::NothingFor(pause) => (Vec::new(), pause),
+                allowed => {
+                    let round = self.round(allowed);
+                    let due = self.store.with(move |store| store.first_due(clock::now(), round)).await?;
+                    let wait = if due.is_empty() { self.until_next_due().await? } else { Duration::ZERO };
+                    (due, wait)
+                }
+            };
             if due.is_empty() {
-                let wait = self.until_next_due().await?;
                 // Cancel-safe: a change that is not taken is kept.
                 tokio::select! {
                     biased;
@@ -106,28 +130,66 @@ impl HandOver {
             if shutdown.is_cancelled() {
                 return Ok(());
             }
-            self.hand_over(due, &shutdown).await?;
+            let change = match self.hand_over(due).await? {
+                Outcome::Taken => breaker.handle_success(),
+                Outcome::Failed(failed) => breaker.handle_failure(failed, Instant::now()),
+            };
+            self.note(change).await?;
         }
     }
 
-    async fn hand_over(&self, due: Vec<Due>, shutdown: &CancellationToken) -> Result<(), HandOverError> {
+    /// A command takes one at a time, so that an urgent notice waits for one run at most.
+    fn round(&self, allowed: Allowed) -> usize {
+        match (&self.sink, allowed) {
+            (Sink::Command(_), _) | (_, Allowed::One) => 1,
+            (Sink::Lines | Sink::Files(_) | Sink::None, _) => usize::MAX,
+        }
+    }
+
+    async fn hand_over(&self, due: Vec<Due>) -> Result<Outcome, HandOverError> {
         let registry: Arc<Registry> = self.registry.borrow().clone();
         match &self.sink {
-            Sink::Lines => lines::hand_over(&self.store, due, &registry, &self.metrics).await,
-            Sink::Files(dir) => files::hand_over(&self.store, dir, due, registry, &self.metrics).await,
+            Sink::Lines => lines::hand_over(&self.store, due, &registry, &self.metrics).await?,
+            Sink::Files(dir) => {
+                match files::hand_over(&self.store, dir, due, registry, &self.metrics).await {
+                    Err(HandOverError::Files(error)) => {
+                        self.metrics.handed_over("failed", 1);
+                        tracing::warn!(why = chain(&error), "the folder of notices did not take them");
+                        return Ok(Outcome::Failed(Failed::Sink));
+                    }
+                    done => done?,
+                }
+            }
             Sink::Command(command) => {
                 for due in due {
-                    let taken = !shutdown.is_cancelled()
-                        && command.hand_over(&self.store, &self.maker, due, &registry, &self.metrics).await?;
-                    // Later ones of the same custody may be in this round: the store says again who is due.
-                    if !taken {
-                        break;
+                    let seq = due.seq;
+                    if !command.hand_over(&self.store, &self.maker, due, &registry, &self.metrics).await? {
+                        return Ok(Outcome::Failed(Failed::Notice(seq)));
                     }
                 }
-                Ok(())
             }
-            Sink::None => Ok(()),
+            Sink::None => {}
         }
+        Ok(Outcome::Taken)
+    }
+
+    async fn note(&self, change: Option<Change>) -> Result<(), StoreError> {
+        let since = match change {
+            None => return Ok(()),
+            Some(Change::Opened) => {
+                self.metrics.sink_down();
+                tracing::error!(
+                    failures = breaker::FAILURES,
+                    "the sink is down: notices are kept, and one is tried now and then until it takes it"
+                );
+                Some(clock::now())
+            }
+            Some(Change::Closed) => {
+                tracing::info!("the sink takes notices again");
+                None
+            }
+        };
+        self.store.with(move |store| store.set_breaker(since)).await
     }
 
     async fn until_next_due(&self) -> Result<Duration, StoreError> {

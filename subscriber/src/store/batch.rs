@@ -19,7 +19,7 @@ use super::{
     custody::{Custodies, Custody},
     from_micros, micros, notice,
     outbox::{self, Lane},
-    reach,
+    rank, reach,
 };
 use crate::{
     log::HandedOver,
@@ -103,6 +103,7 @@ impl Store {
             work.take(arrival)?;
         }
         work.supersede()?;
+        work.rank()?;
         work.answer()?;
         work.hand_over();
         let kept = work.kept;
@@ -218,6 +219,12 @@ impl<'t, 'a> Work<'t, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// What waits for the sink does so in an order.
+    fn rank(&self) -> Result<(), StoreError> {
+        let fresh = self.unanswered.iter().filter(|unanswered| unanswered.fresh && !unanswered.is_ping());
+        fresh.into_iter().try_for_each(|new| rank::set(self.tx, new.seq, new.verified, new.late))
     }
 
     /// One RECEIVED per facility and traffic class, naming at most so many notices as a receipt may; and for copies

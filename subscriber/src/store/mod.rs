@@ -10,6 +10,7 @@ mod logged;
 mod notice;
 mod order;
 mod outbox;
+mod rank;
 mod reach;
 mod read;
 mod sink;
@@ -37,10 +38,10 @@ pub use sink::{Due, SinkPlace};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements of a batch, so that none is prepared twice.
 const STATEMENTS_CACHED: usize = 64;
-/// The form of `schema.sql`.
-const SCHEMA: i64 = 2;
-/// What brings a store of each form before to the next one.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/2.sql")];
+/// Step n makes form n + 1 out of form n.
+const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+/// The form that this build reads.
+const SCHEMA: i64 = STEPS.len() as i64;
 
 /// The store of one subscriber.
 pub struct Store {
@@ -138,15 +139,10 @@ impl Store {
         let tx = self.begin()?;
         let found: i64 =
             tx.pragma_query_value(None, "user_version", |row| row.get(0)).what("read the schema version")?;
-        match found {
-            0 => tx.execute_batch(include_str!("schema.sql")).what("make the tables")?,
-            1..=SCHEMA => {
-                let from = usize::try_from(found - 1).unwrap_or_default();
-                for migration in MIGRATIONS.iter().skip(from) {
-                    tx.execute_batch(migration).what("bring the tables to this build's form")?;
-                }
-            }
-            _ => return Err(StoreError::NewerSchema { found }),
+        let done = usize::try_from(found).ok().filter(|done| *done <= STEPS.len());
+        let done = done.ok_or(StoreError::NewerSchema { found })?;
+        for step in &STEPS[done..] {
+            tx.execute_batch(step).what("bring the tables to this build's form")?;
         }
         let owner: Option<String> = meta(&tx, "subscriber")?;
         match owner {

@@ -4,12 +4,16 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{
-    Store, StoreError, What, micros,
+    Store, StoreError, What, from_micros, meta, micros,
     outbox::{self, Saying},
+    set_meta,
 };
 
 /// One round of the sink: bounded, so that a shutdown waits for one round at most.
 const ROUND_MAX: usize = 64;
+
+/// Where the store has since when the sink is down.
+const BREAKER: &str = "sink_breaker_open_since_us";
 
 /// How far a notice got on its way to the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,16 +61,22 @@ pub struct Due {
 }
 
 impl Store {
-    /// What waits and is due, in order. A notice waits for the earlier ones of its custody, and for no other.
+    /// What waits and is due, in order (`rank`), at most a round. A notice waits for the earlier ones of its custody, and
+    /// for no other.
     pub fn due(&self, now: Timestamp) -> Result<Vec<Due>, StoreError> {
-        let sql = "SELECT seq, notice_id, bytes, superseded, sink, tries FROM notice AS n INDEXED BY notice_for_sink \
+        self.first_due(now, ROUND_MAX)
+    }
+
+    /// The same, at most so many.
+    pub fn first_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let sql = "SELECT seq, notice_id, bytes, superseded, sink, tries FROM notice AS n INDEXED BY notice_by_rank \
                    WHERE sink IN ('pending', 'aside') AND next_try_us <= ?1 AND NOT EXISTS ( \
                      SELECT 1 FROM notice AS e INDEXED BY notice_of_custody WHERE e.sink IN ('pending', 'aside') AND e.next_try_us > ?1 \
                      AND e.seq < n.seq AND e.ori = n.ori AND e.custody_key = n.custody_key) \
-                   ORDER BY seq LIMIT ?2";
+                   ORDER BY rank, seq LIMIT ?2";
         let mut find = self.db.prepare_cached(sql).what("read what waits for the sink")?;
         let rows = find
-            .query_map(params![micros(now), ROUND_MAX as i64], |row| {
+            .query_map(params![micros(now), limit.min(ROUND_MAX) as i64], |row| {
                 Ok(Due {
                     seq: row.get(0)?,
                     notice_id: row.get(1)?,
@@ -82,7 +92,7 @@ impl Store {
 
     /// When the next one that was put off becomes due.
     pub fn next_due(&self) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT min(next_try_us) FROM notice INDEXED BY notice_for_sink WHERE sink IN ('pending', 'aside')";
+        let sql = "SELECT min(next_try_us) FROM notice INDEXED BY notice_by_rank WHERE sink IN ('pending', 'aside')";
         let mut find = self.db.prepare_cached(sql).what("read what waits for the sink")?;
         find.query_row([], |row| row.get(0)).what("read what waits for the sink")
     }
@@ -148,9 +158,19 @@ impl Store {
         Ok(ids)
     }
 
+    /// The sink is down since then, and left alone but for one notice now and then; none: it is not. For whoever looks.
+    pub fn set_breaker(&mut self, open_since: Option<Timestamp>) -> Result<(), StoreError> {
+        self.lazily(|tx| set_meta(tx, BREAKER, open_since.map(micros)))
+    }
+
+    /// Since when the sink is known to be down.
+    pub fn breaker_open_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        meta::<Option<i64>>(&self.db, BREAKER)?.flatten().map(from_micros).transpose()
+    }
+
     /// How many wait, and since when the oldest.
     pub fn sink_backlog(&self) -> Result<(i64, Option<i64>), StoreError> {
-        let sql = "SELECT count(*), min(t6_us) FROM notice INDEXED BY notice_for_sink WHERE sink IN ('pending', 'aside')";
+        let sql = "SELECT count(*), min(t6_us) FROM notice INDEXED BY notice_by_rank WHERE sink IN ('pending', 'aside')";
         let mut find = self.db.prepare_cached(sql).what("count what waits for the sink")?;
         find.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).what("count what waits for the sink")
     }

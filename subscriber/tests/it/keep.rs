@@ -4,7 +4,7 @@ use sallyport_proto::{
     envelope::Digest,
     provenance::TrafficClass,
     receipt::{Receipt, Statement},
-    vocabulary::{EndpointRefusalCode as Code, ReceiptLevel, ReleaseState},
+    vocabulary::{EndpointRefusalCode as Code, Priority, ReceiptLevel, ReleaseState},
 };
 use sallyport_subscriber::{
     store::{Arrival, Kept, SinkPlace, Store},
@@ -210,4 +210,26 @@ fn a_store_belongs_to_one_subscriber_and_one_bridge() {
     assert!(matches!(Store::lock(bench.dir.path()), Err(StoreError::Busy { .. })));
     drop(lock);
     assert!(Store::lock(bench.dir.path()).is_ok());
+}
+
+#[test]
+fn the_urgent_goes_first_then_what_is_told_now_and_a_custody_keeps_its_order() {
+    let mut bench = Bench::new();
+    let world = &bench.world;
+    let (routine, past, waits) = (Case::custody(1), Case::custody(2), Case::custody(3));
+    let (urgent, lifting) = (Case::custody(4), waits.then(ReleaseState::Released));
+    let of_priority =
+        |case: &Case, priority| world.notice_with(case, |_, _| {}, |notice| notice.priority = priority);
+    let messages = [
+        world.notice_with(&past, |head, _| head.backfill = true, |_| {}),
+        of_priority(&routine, Priority::Routine),
+        of_priority(&waits, Priority::Routine),
+        of_priority(&urgent, Priority::Urgent),
+        of_priority(&lifting, Priority::Urgent),
+    ];
+    messages.iter().for_each(|message| drop(bench.keep(std::slice::from_ref(message))));
+    let due = bench.store.due(jiff::Timestamp::now()).unwrap();
+    let order: Vec<&str> = due.iter().map(|due| due.notice_id.as_str()).collect();
+    let expected = [&waits, &urgent, &lifting, &routine, &past].map(|case| case.notice_id().to_string());
+    assert_eq!(order, expected);
 }

@@ -2,6 +2,7 @@
 //! real instance.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs, unreachable_pub)]
 
+mod breaker;
 mod bridge;
 mod bridge_answers;
 mod bridge_sinks;

@@ -21,7 +21,7 @@ const CHARGES: [&str; 4] = [
 const DISPOSITIONS: [&str; 5] = ["Bail Bond", "PR", "Time Served", "Cash Bail", "Quashed"];
 
 /// Writes an export of this many custodies for the shipped mapping.
-pub(crate) fn write_export(file: &Path, jail: &str, custodies: u64) -> Result<()> {
+pub fn write_export(file: &Path, jail: &str, custodies: u64) -> Result<()> {
     let mut text = format!("{HEADER}\n");
     for number in 0..custodies {
         let (day, hour, minute) = (1 + number % 28, number / 28 % 20, number % 60);
@@ -37,7 +37,7 @@ pub(crate) fn write_export(file: &Path, jail: &str, custodies: u64) -> Result<()
 }
 
 /// The `number`th event as a caller states it.
-pub(crate) fn event(number: u64) -> Value {
+pub fn event(number: u64) -> Value {
     json!({
         "key": format!("bench-{number}"),
         "booking_number": format!("PACED-{number:06}"),

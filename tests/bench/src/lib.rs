@@ -2,12 +2,13 @@
 //! compares with the others. What the figures are aims for stands in `docs/performance.md`; nothing here asserts one.
 //!
 //! `cargo xtask bench` builds the programs and calls [`run`]. What `tests/load` needs of it as well is public: the servers
-//! ([`stage`]), the [`mod@floor`], and how a program's memory and time are read ([`usage`]).
+//! ([`stage`]), the [`mod@floor`], and how a program's memory and time are read ([`usage`]),
+//! and what its jails state ([`input`]).
 
 mod broker;
 mod burst;
 pub mod floor;
-mod input;
+pub mod input;
 mod machine;
 mod paced;
 pub mod percentiles;

@@ -82,6 +82,16 @@ pub fn free_port() -> Result<u16> {
 impl Stage {
     /// Starts servers, relay and one subscriber, with everything in `dir`.
     pub fn set(dir: &Path, replicas: usize, facilities: Vec<Facility>) -> Result<Self> {
+        Self::set_with(dir, replicas, facilities, FILE_STORE_BYTES)
+    }
+
+    /// The same with another share of the disk for JetStream.
+    pub fn set_with(
+        dir: &Path,
+        replicas: usize,
+        facilities: Vec<Facility>,
+        max_file_store_bytes: u64,
+    ) -> Result<Self> {
         let mut instance = Instance {
             dir: dir.to_owned(),
             name: "zz-bench".into(),
@@ -92,7 +102,7 @@ impl Stage {
             facilities,
             subscribers: vec![subscriber(1)],
             exercise_id: "bench".into(),
-            max_file_store_bytes: FILE_STORE_BYTES,
+            max_file_store_bytes,
         };
         let servers = Servers::start(&mut instance)?;
         let mut stage = Self { instance, servers, relays: Vec::new(), subscribers: Vec::new() };

@@ -12,9 +12,19 @@ const STIME: usize = 12;
 
 /// Resident memory, MiB.
 pub fn resident_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
+/// The most that was ever resident, MiB.
+pub fn peak_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+fn memory_mib(pid: u32, name: &'static str) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read a program's memory")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().context("VmRSS in kB")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
+    let kib: f64 =
+        line.trim().trim_end_matches(" kB").trim().parse().with_context(|| format!("{name} in kB"))?;
     Ok(kib / 1024.0)
 }
 
@@ -41,6 +51,7 @@ mod tests {
     fn reads_its_own_memory_and_time() {
         let me = std::process::id();
         assert!(resident_mib(me).unwrap() > 0.5);
+        assert!(peak_mib(me).unwrap() >= resident_mib(me).unwrap());
         assert!(cpu(&[me]).unwrap() < Duration::from_secs(60));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,6 +41,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// All jails.
 pub(crate) struct Jails {
     pub(crate) all: Vec<Arc<Jail>>,
+    held: Arc<AtomicBool>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
 }
@@ -88,8 +89,14 @@ impl Jails {
             tasks.spawn(jail.clone().hear(answers, relay_keys.clone()));
             all.push(jail);
         }
-        tasks.spawn(resend(all.clone(), shutdown.clone()));
-        Ok(Self { all, tasks, shutdown })
+        let held = Arc::new(AtomicBool::new(false));
+        tasks.spawn(resend(all.clone(), held.clone(), shutdown.clone()));
+        Ok(Self { all, held, tasks, shutdown })
+    }
+
+    /// Whether events without an answer are left alone for now.
+    pub(crate) fn hold_resends(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
     }
 
     pub(crate) fn end(&mut self) {
@@ -98,12 +105,15 @@ impl Jails {
     }
 }
 
-async fn resend(jails: Vec<Arc<Jail>>, shutdown: CancellationToken) {
+async fn resend(jails: Vec<Arc<Jail>>, held: Arc<AtomicBool>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if held.load(Ordering::Relaxed) {
+            continue;
         }
         for jail in &jails {
             jail.send_again().await;

@@ -3,12 +3,13 @@
 //! counted too, and fails the run.
 //!
 //! `cargo xtask load` builds the programs and calls [`run`]. The jails and agencies here keep nothing on disk: what an
-//! agent and a bridge cost with their stores is `tests/bench`.
+//! agent and a bridge cost with their stores is `tests/bench`. Only [`overload`] has a real agent, with its outbox full.
 
 mod agencies;
 mod chaos;
 mod growth;
 mod jails;
+mod overload;
 mod plot;
 mod report;
 mod scenario;
@@ -24,6 +25,7 @@ use sallyport_bench::{
 };
 
 pub use growth::{Growth, Point};
+pub use overload::{AgentRun, Overload, RelayRun, Waits, agent_backlog, overload, relay_backlog};
 pub use plot::draw;
 pub use report::{FloorRates, Report, Run};
 pub use scenario::Scenario;

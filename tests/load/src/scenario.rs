@@ -30,7 +30,9 @@ const IN_FLIGHT: usize = 512;
 /// Between two looks at what came.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// No progress for this long: something is stuck.
-const STALLED_AFTER: Duration = Duration::from_secs(90);
+pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(90);
+/// No progress for this long: some answers were lost.
+const LOST_AFTER: Duration = Duration::from_secs(15);
 /// The same choices every time.
 const SEED: u64 = 3_143;
 
@@ -97,7 +99,7 @@ pub(crate) fn play(scenario: Scenario, country: &mut Country, runtime: &Runtime)
             let kills = beside(stage, kill_every, || {
                 runtime.block_on(async {
                     publish(plan, Some(pace)).await?;
-                    arrived(&mine).await
+                    arrived(&mine, jails).await
                 })
             })?;
             // Killed servers have counters of their own: figures of processor time would be too low.
@@ -109,17 +111,20 @@ pub(crate) fn play(scenario: Scenario, country: &mut Country, runtime: &Runtime)
             let began = Instant::now();
             runtime.block_on(async {
                 publish(plan, None).await?;
-                arrived(&mine).await
+                arrived(&mine, jails).await
             })?;
             Ok(Run::of(scenario, &mine, began.elapsed(), before.until(stage)?, 0))
         }
         Scenario::Backlog { .. } => {
             stage.end_relays()?;
+            // Nobody answers for as long as this takes: copies of all of it would say nothing.
+            jails.hold_resends(true);
             runtime.block_on(publish(plan, None))?;
             stage.start_relays()?;
             let before = Usage::of(stage)?;
             let began = runtime.block_on(first_arrival(&mine))?;
-            runtime.block_on(arrived(&mine))?;
+            runtime.block_on(arrived(&mine, jails))?;
+            jails.hold_resends(false);
             Ok(Run::of(scenario, &mine, began.elapsed(), before.until(stage)?, 0))
         }
     }
@@ -160,7 +165,7 @@ async fn publish(plan: Plan, pace: Option<Duration>) -> Result<()> {
 }
 
 /// Waits until everything that was published is accepted and received.
-async fn arrived(tally: &Tally) -> Result<()> {
+async fn arrived(tally: &Tally, jails: &Jails) -> Result<()> {
     let (mut seen, mut moved) = ([0; 4], Instant::now());
     loop {
         let now = tally.progress();
@@ -170,6 +175,10 @@ async fn arrived(tally: &Tally) -> Result<()> {
         }
         if now != seen {
             (seen, moved) = (now, Instant::now());
+        }
+        if moved.elapsed() > LOST_AFTER {
+            // An answer was lost on its way: an agent would ask for it, these send again.
+            jails.hold_resends(false);
         }
         if moved.elapsed() > STALLED_AFTER {
             bail!("stuck: {accepted} of {published} events accepted, {received} of {due} notices received");

@@ -57,8 +57,14 @@ pub(crate) struct Country {
 impl Country {
     /// Starts all of it.
     pub(crate) fn make(size: &Size, dir: &Path, runtime: &Runtime) -> Result<Self> {
+        Self::with_store(size, dir, runtime, FILE_STORE_BYTES)
+    }
+
+    /// The same with another share of the disk for JetStream.
+    pub(crate) fn with_store(size: &Size, dir: &Path, runtime: &Runtime, store_bytes: u64) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-        let mut stage = Stage::bare(instance(size, dir))?;
+        let instance = Instance { max_file_store_bytes: store_bytes, ..instance(size, dir) };
+        let mut stage = Stage::bare(instance)?;
         stage.start_relays()?;
         let tally = Arc::new(ArcSwap::from_pointee(Tally::new()));
         let registry = Arc::new(read_registry(&stage.instance)?);

@@ -5,6 +5,7 @@
 //! comes here; storing, reading and sending are the agent's shell. Time and chance are arguments.
 
 mod backoff;
+pub mod window;
 
 use jiff::Timestamp;
 use sallyport_proto::{

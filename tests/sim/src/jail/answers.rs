@@ -99,6 +99,8 @@ async fn take(jail: &Jail, life: &Life, answers: Vec<Bytes>, position: Option<(u
     let record = Record::Answered { digests, rows, receipts, position };
     jail.write(life, record, Some("agent.answer.before-store")).await;
     closed.iter().for_each(|row| jail.close(life, row));
+    // An answer makes room for the next events.
+    jail.stored.notify_one();
     life.point("agent.answer.after-store").await;
 }
 

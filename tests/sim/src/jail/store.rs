@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use sallyport_agent_core::{outbox::Row, revise::Memory};
+use jiff::Timestamp;
+use sallyport_agent_core::{
+    outbox::{Row, window::Lane},
+    revise::Memory,
+};
 use sallyport_proto::{
     envelope::Digest,
     ids::{EventId, NoticeId},
@@ -30,6 +34,9 @@ pub(crate) enum Record {
 /// A row of the outbox with its bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
+    pub(crate) booking: String,
+    pub(crate) stored: Timestamp,
+    pub(crate) lane: Lane,
     pub(crate) row: Row,
     pub(crate) ingest: Bytes,
     pub(crate) sent: Option<i64>,
@@ -48,6 +55,10 @@ pub(crate) struct Store {
     pub(crate) position: (u64, Option<Us>),
     /// Rows that are on their way to the broker; not kept.
     pub(crate) in_flight: BTreeSet<usize>,
+    /// Rows that were sent as stated now; not kept.
+    pub(crate) live: BTreeSet<usize>,
+    /// When a row of a backlog was sent for the first time; not kept.
+    pub(crate) first_sent: BTreeMap<usize, Us>,
 }
 
 impl Store {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sallyport_agent_core::{
     custody::{Custody, FloorKind, ReleaseFact, custody_key},
     disclose::{self, RegistryGrants},
-    outbox::Row,
+    outbox::{Row, window::Lane},
     revise::{self, Fresh},
 };
 use sallyport_proto::{
@@ -84,7 +84,11 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> (Record, Vec<
         sealed.push((head.clone(), disclosures.clone()));
         let ingest = seal_event(&jail.signer, head, disclosures);
         let row = Row::new(event_id.clone(), Digest::of(&ingest), now);
-        rows.push(Kept { row, ingest: ingest.into(), sent: None, acked: None });
+        // Every third booking comes as one of many, so that all lanes are used.
+        let lane =
+            if booking.bytes().map(usize::from).sum::<usize>() % 3 == 0 { Lane::Bulk } else { Lane::Live };
+        let (booking, ingest) = (booking.clone(), ingest.into());
+        rows.push(Kept { booking, stored: now, lane, row, ingest, sent: None, acked: None });
         memory.record(draft, &event_id);
     }
     (Record::Taken { number, booking, memory, rows }, sealed)

@@ -89,21 +89,6 @@ CREATE TABLE apart (
   bytes BLOB NOT NULL
 );
 
--- Sequences of DELIVER that came since everything up to `reach.base_sequence` did.
-CREATE TABLE came (sequence INTEGER PRIMARY KEY);
-
--- One row: what the relay stated last of our notices, and up to where it agrees with what came.
-CREATE TABLE reach (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  created TEXT NOT NULL,                     -- of DELIVER, in the broker's words
-  base_rank INTEGER NOT NULL,
-  base_sequence INTEGER NOT NULL,
-  rank INTEGER NOT NULL,
-  sequence INTEGER NOT NULL,
-  heard_us INTEGER NOT NULL,
-  short_since_us INTEGER                     -- since when fewer came than were sent
-);
-
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 1;
