@@ -17,6 +17,8 @@ pub(super) struct State {
     sink_waiting: i64,
     /// Age of the oldest of them, seconds.
     sink_oldest_s: i64,
+    /// For how long the application is down and left alone, but for one notice now and then; none: it is not.
+    sink_breaker_open_s: Option<i64>,
     /// What the relay says of our notices, and what came.
     relay: Reach,
 }
@@ -30,6 +32,7 @@ impl State {
             receipts_oldest_s: age(outbox.1),
             sink_waiting: sink.0,
             sink_oldest_s: age(sink.1),
+            sink_breaker_open_s: store.breaker_open_since()?.map(|since| age(Some(micros(since)))),
             relay: store.reach(now)?,
         })
     }
@@ -53,8 +56,9 @@ impl State {
                 )
             }
         };
+        let down = self.sink_breaker_open_s.map_or_else(String::new, |s| format!(", DOWN for {s} s"));
         format!(
-            "receipts  {} wait, the oldest for {} s\nsink      {} wait, the oldest for {} s\n{relay}\n{reach}",
+            "receipts  {} wait, the oldest for {} s\nsink      {} wait, the oldest for {} s{down}\n{relay}\n{reach}",
             self.receipts_waiting, self.receipts_oldest_s, self.sink_waiting, self.sink_oldest_s
         )
     }
