@@ -8,6 +8,7 @@ pub mod audit;
 mod catchup;
 mod commit;
 pub mod config;
+pub mod doctor;
 mod forward;
 pub mod http;
 pub mod in_hand;

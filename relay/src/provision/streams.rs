@@ -36,7 +36,7 @@ const DELIVER_CONSUMERS_MAX: i32 = 5_000;
 /// 2.15 permits 1,000 unless told otherwise; one durable and a reader per node need far less.
 const CONSUMERS_MAX: i32 = 100;
 /// Alarm share: a need above it is warned about at provisioning.
-const NEED_SHARE_WARN_PERCENT: u64 = 60;
+pub(crate) const NEED_SHARE_WARN_PERCENT: u64 = 60;
 
 /// Shares of `max_file_store`, percent; the remaining 10 stay free.
 const INGEST_PERCENT: f64 = 25.0;
@@ -52,7 +52,7 @@ const EVENT_BYTES_MEAN: u64 = 2_000;
 const REVISIONS_MEAN: u64 = 3;
 
 /// Every stream, as the registry's volumes and the disk ask for it.
-pub(super) fn wanted(registry: &Registry, provision: &Provision, report: &mut Report) -> Vec<Config> {
+pub(crate) fn wanted(registry: &Registry, provision: &Provision, report: &mut Report) -> Vec<Config> {
     let base = |name: &str, subjects: &[&str], percent: f64| Config {
         name: name.into(),
         subjects: subjects.iter().map(|s| (*s).to_owned()).collect(),
