@@ -21,8 +21,7 @@ use serde_json::Value;
 use crate::{bridge, config::Config, hand_over::Sink};
 
 /// A message is in work until its receipt has a PubAck: nothing is said of it before. The first redelivery is `provision`'s.
-const BRIDGE: Handler =
-    Handler { silent_max: JETSTREAM_TIMEOUT, relieved_within: Duration::from_secs(10) };
+const BRIDGE: Handler = Handler { silent_max: JETSTREAM_TIMEOUT, relieved_within: Duration::from_secs(10) };
 
 /// Looks at everything; with `offline` at this machine alone.
 pub async fn look(file: &Path, config: &Config, offline: bool) -> Report {
@@ -93,7 +92,10 @@ async fn judge_durable(line: &Line, config: &Config) -> Vec<Finding> {
     if is["filter_subject"].as_str() != Some(&filter) {
         found.push(Finding::unsafe_(
             Code::DurableUnsafe,
-            format!("durable {me} on {stream}: its filter is {}, not {filter}: notices go past it", is["filter_subject"]),
+            format!(
+                "durable {me} on {stream}: its filter is {}, not {filter}: notices go past it",
+                is["filter_subject"]
+            ),
             "ask the relay's operator: `sallyport-relay check` says how",
         ));
     }

@@ -77,7 +77,8 @@ mod tests {
         Handler { silent_max: Duration::from_secs(5), relieved_within: Duration::from_secs(8) };
 
     fn check(change: &Value, codes: &[Code]) {
-        let mut config = json!({ "ack_policy": "explicit", "max_deliver": -1, "ack_wait": 8_000_000_000_u64 });
+        let mut config =
+            json!({ "ack_policy": "explicit", "max_deliver": -1, "ack_wait": 8_000_000_000_u64 });
         for (key, value) in change.as_object().into_iter().flatten() {
             config[key] = value.clone();
         }
@@ -90,7 +91,10 @@ mod tests {
         check(&json!({}), &[]);
         check(&json!({ "max_deliver": 5 }), &[Code::DurableUnsafe]);
         check(&json!({ "ack_policy": "none" }), &[Code::DurableUnsafe]);
-        check(&json!({ "headers_only": true, "mem_storage": true }), &[Code::DurableUnsafe, Code::DurableUnsafe]);
+        check(
+            &json!({ "headers_only": true, "mem_storage": true }),
+            &[Code::DurableUnsafe, Code::DurableUnsafe],
+        );
     }
 
     #[test]

@@ -111,7 +111,8 @@ pub fn judge_ground(what: &str, folder: &Folder) -> Vec<Finding> {
         (None, Ground::Disk) => {}
     }
     let used = folder.used_percent;
-    let make_room = "make room, or move it to a larger disk; nothing that the programs hold may be deleted by hand";
+    let make_room =
+        "make room, or move it to a larger disk; nothing that the programs hold may be deleted by hand";
     let text = format!("the disk under {what} {path} is {used} % full");
     if used >= FULL_PERCENT {
         found.push(Finding::unsafe_(Code::DiskFull, text, make_room));

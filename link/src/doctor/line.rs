@@ -55,13 +55,11 @@ pub async fn connect(login: Login<'_>) -> Result<Line, Finding> {
     let servers: Vec<_> = login.url.split(',').map(str::trim).collect();
     match tokio::time::timeout(CONNECT_DEADLINE, options.connect(servers)).await {
         Ok(Ok(client)) => Ok(Line { client, refusals }),
-        Ok(Err(error)) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
-            Err(Finding::unsafe_(
-                Code::LoginRefused,
-                format!("{} does not let {} in", login.url, login.name),
-                "render and reload the server's configuration: `sallyport-relay provision --server-config-only`, nats-server --signal reload",
-            ))
-        }
+        Ok(Err(error)) if error.kind() == ConnectErrorKind::AuthorizationViolation => Err(Finding::unsafe_(
+            Code::LoginRefused,
+            format!("{} does not let {} in", login.url, login.name),
+            "render and reload the server's configuration: `sallyport-relay provision --server-config-only`, nats-server --signal reload",
+        )),
         Ok(Err(error)) => Err(unreachable(login.url, &chain(&error))),
         Err(_) => Err(unreachable(login.url, "no answer")),
     }
@@ -95,7 +93,8 @@ pub fn judge_address(url: &str, encrypted: bool) -> Option<Finding> {
 impl Line {
     /// Tries every need at once.
     pub async fn try_all(&self, needs: &[Need]) -> Vec<Finding> {
-        let tried = join_all(needs.iter().map(|need| async move { need::judge(need, self.try_one(need).await) }));
+        let tried =
+            join_all(needs.iter().map(|need| async move { need::judge(need, self.try_one(need).await) }));
         tried.await.into_iter().flatten().collect()
     }
 
@@ -165,7 +164,8 @@ impl Line {
         let sent = clock::now();
         let answer = self.ask(USER_INFO, Request::new().payload(Bytes::new())).await;
         let received = clock::now();
-        let info: Option<Value> = answer.ok().and_then(|message| serde_json::from_slice(&message.payload).ok());
+        let info: Option<Value> =
+            answer.ok().and_then(|message| serde_json::from_slice(&message.payload).ok());
         let server = info.as_ref().map(|info| &info["server"]);
         let time = server.and_then(|server| server["time"].as_str()?.parse().ok());
         match (server, time) {

@@ -71,7 +71,9 @@ pub fn judge(need: &Need, outcome: Outcome) -> Option<Finding> {
         (Outcome::Passed, _) | (Outcome::NobodyThere | Outcome::Silent, Try::Ack | Try::Quiet(_)) => None,
         (Outcome::Refused, Try::Ack) => Some(Finding::unsafe_(
             Code::AckFormMissing,
-            format!("the server refuses acks on {subject}: under one of the two spellings everything is redelivered for ever"),
+            format!(
+                "the server refuses acks on {subject}: under one of the two spellings everything is redelivered for ever"
+            ),
             render,
         )),
         (Outcome::Refused, _) => Some(Finding::unsafe_(

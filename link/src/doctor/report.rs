@@ -103,7 +103,10 @@ mod tests {
             Finding::unsafe_(Code::SeedOpen, "others can read it", "chmod 600"),
         ]);
         let text = found.as_text(Path::new("a.toml"));
-        assert!(text.starts_with("UNSAFE seed-open: others can read it\n  mend: chmod 600\nwarning"), "{text}");
+        assert!(
+            text.starts_with("UNSAFE seed-open: others can read it\n  mend: chmod 600\nwarning"),
+            "{text}"
+        );
         let line = found.as_json(Path::new("a.toml"));
         assert_eq!(line.lines().count(), 1);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();

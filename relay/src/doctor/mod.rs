@@ -127,7 +127,11 @@ impl Seen {
             seen.durables.push(Pair { label, stream: stream.into(), should: durable.stated(), is });
         }
         for warning in unsaid.warnings {
-            report.add([Finding::warning(Code::DiskShare, warning, "raise it, or give the streams a larger disk")]);
+            report.add([Finding::warning(
+                Code::DiskShare,
+                warning,
+                "raise it, or give the streams a larger disk",
+            )]);
         }
         seen
     }

@@ -122,7 +122,8 @@ fn places(answers: &[Answer]) -> Vec<Finding> {
 
 /// How many servers the cluster has, whether or not they answered.
 fn nodes(answers: &[Answer]) -> u64 {
-    let stated = answers.iter().filter_map(|a| a.stated["data"]["meta_cluster"]["cluster_size"].as_u64()).max();
+    let stated =
+        answers.iter().filter_map(|a| a.stated["data"]["meta_cluster"]["cluster_size"].as_u64()).max();
     stated.unwrap_or(1).max(answers.len() as u64)
 }
 
@@ -143,7 +144,9 @@ pub(super) fn judge_replicas(asked: usize, servers: Option<&[Answer]>, seen: &Se
         .filter(|pair| {
             let is = pair.is.as_ref().map(|is| copies(&is["config"]));
             // A durable that states none has as many as its stream.
-            is.is_some_and(|is| is.or(pair.label.starts_with("stream").then_some(1)).is_some_and(|n| n < COPIES))
+            is.is_some_and(|is| {
+                is.or(pair.label.starts_with("stream").then_some(1)).is_some_and(|n| n < COPIES)
+            })
         })
         .map(|pair| pair.label.as_str())
         .collect();

@@ -35,8 +35,7 @@ const BRIDGE: Handler = Handler {
     relieved_within: Duration::from_secs(10),
 };
 
-const EDIT: &str =
-    "run `sallyport-relay provision`; what it reports as DRIFT is for a person: nats stream edit (docs/operating.md)";
+const EDIT: &str = "run `sallyport-relay provision`; what it reports as DRIFT is for a person: nats stream edit (docs/operating.md)";
 
 pub(super) fn judge(config: &Config, seen: &Seen) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -61,7 +60,10 @@ fn judge_stream(pair: &Pair) -> Vec<Finding> {
     {
         found.push(Finding::warning(
             Code::StreamFilling,
-            format!("{} is {share} % full; a full one refuses, and what it refuses waits at its sender", pair.label),
+            format!(
+                "{} is {share} % full; a full one refuses, and what it refuses waits at its sender",
+                pair.label
+            ),
             "raise provision.max_file_store_bytes, render, restart the server, `provision`",
         ));
     }
@@ -71,19 +73,24 @@ fn judge_stream(pair: &Pair) -> Vec<Finding> {
 /// What one setting that differs comes to. Copies and shares are judged over all streams (`server`).
 fn judge_setting(pair: &Pair, difference: &Difference) -> Option<Finding> {
     let label = &pair.label;
-    let bad = |why: &str| Some(Finding::unsafe_(Code::StreamUnsafe, format!("{label}: {difference}: {why}"), EDIT));
+    let bad =
+        |why: &str| Some(Finding::unsafe_(Code::StreamUnsafe, format!("{label}: {difference}: {why}"), EDIT));
     let on = difference.is.as_bool() == Some(true);
     match difference.key.as_str() {
         "num_replicas" | "max_bytes" => None,
         "max_age" => Some(judge_age(pair, difference)),
         "duplicate_window" => Some(Finding::warning(
             Code::DuplicateWindow,
-            format!("{label}: {difference} (nanoseconds): a longer one swallows copies that want an answer and costs memory, a shorter one stores them twice"),
+            format!(
+                "{label}: {difference} (nanoseconds): a longer one swallows copies that want an answer and costs memory, a shorter one stores them twice"
+            ),
             EDIT,
         )),
         "storage" => bad("in memory it is gone when the server stops"),
         "retention" => bad("only `limits` keeps what one reader has taken, or what nobody reads yet"),
-        "discard" if difference.should == "new" => bad("when it is full it drops the oldest instead of refusing the newest"),
+        "discard" if difference.should == "new" => {
+            bad("when it is full it drops the oldest instead of refusing the newest")
+        }
         "deny_purge" if !on => bad("evidence can be emptied by one request"),
         "no_ack" if on => bad("nobody hears whether a message was stored"),
         "sealed" if on => bad("it takes nothing more"),
@@ -156,7 +163,8 @@ fn over_deadline(pair: &Pair, config: &Value, registry: &Registry) -> Option<Fin
         return None;
     }
     let wait = durable::ack_wait(config)?;
-    let subscriber = registry.subscribers.values().find(|s| pair.label == format!("durable {} on DELIVER", s.id))?;
+    let subscriber =
+        registry.subscribers.values().find(|s| pair.label == format!("durable {} on DELIVER", s.id))?;
     let tight = subscriber.subscriptions.iter().min_by_key(|subscription| subscription.received_within_s)?;
     let deadline = Duration::from_secs(tight.received_within_s.into());
     (wait >= deadline).then(|| {

@@ -111,7 +111,8 @@ pub(crate) async fn ask(client: &Client) -> Result<Vec<Answer>, Unsafe> {
 pub(crate) fn verdict(answer: &Value) -> Result<(), Unsafe> {
     let server = answer["server"]["name"].as_str().unwrap_or("(unnamed)").to_owned();
     let config = &answer["data"]["config"];
-    if !config.is_object() {
+    // A server without JetStream states an empty configuration and says that it is off.
+    if !config.is_object() || answer["data"]["disabled"].as_bool() == Some(true) {
         return Err(Unsafe::NoJetStream { server });
     }
     if config["sync_always"].as_bool() == Some(true) {
@@ -140,5 +141,7 @@ mod tests {
         let late = verdict(&answer(json!({ "sync_interval": 120_000_000_000_u64 })));
         assert!(matches!(late, Err(Unsafe::NotSynced { .. })));
         assert!(matches!(verdict(&json!({})), Err(Unsafe::NoJetStream { .. })));
+        let off = json!({ "data": { "disabled": true, "config": {} } });
+        assert!(matches!(verdict(&off), Err(Unsafe::NoJetStream { .. })));
     }
 }

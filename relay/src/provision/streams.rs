@@ -117,7 +117,7 @@ fn warn_of_need(registry: &Registry, streams: &[Config], report: &mut Report) {
         let days = stream.max_age.as_secs() / DAY.as_secs();
         let need = a_day * REVISIONS_MEAN * EVENT_BYTES_MEAN * days;
         let have = u64::try_from(stream.max_bytes).unwrap_or(0);
-        if need > have * NEED_SHARE_WARN_PERCENT / 100 {
+        if need > have / 100 * NEED_SHARE_WARN_PERCENT {
             report.warnings.push(format!(
                 "{}: {a_day} releases a day need about {} MB in {days} days, and it may have {} MB: raise provision.max_file_store_bytes",
                 stream.name,

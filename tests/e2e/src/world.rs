@@ -78,7 +78,8 @@ impl World {
         amend: impl Fn(String) -> String + Send + Sync + 'static,
     ) -> Result<Self> {
         std::fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
-        let dir = tempfile::Builder::new().prefix("sallyport-e2e-").tempdir_in(parent).context("make a folder")?;
+        let dir =
+            tempfile::Builder::new().prefix("sallyport-e2e-").tempdir_in(parent).context("make a folder")?;
         let server = Server::prepare_in(&dir.path().join("server"), |_| String::new())?;
         let mut instance = demo(dir.path(), server.port());
         for facility in &mut instance.facilities {

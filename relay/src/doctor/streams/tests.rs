@@ -1,8 +1,8 @@
 //! Every setting that cannot be changed on a server that is used rightly.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::json;
 use sallyport_link::doctor::Severity;
+use serde_json::json;
 
 use super::*;
 
