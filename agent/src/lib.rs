@@ -7,6 +7,7 @@
 mod answers;
 pub mod cli;
 pub mod config;
+mod doctor;
 mod drop_folder;
 pub mod faults;
 mod heartbeat;

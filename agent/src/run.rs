@@ -82,14 +82,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     let shutdown = CancellationToken::new();
     let (st, ori) = (&facility.jurisdiction, &facility.ori);
 
-    let login = Login {
-        url: &config.nats_url,
-        name: format!("sallyport-agent-{ori}"),
-        seed: &facility.connect.0,
-        inbox_prefix: subject::inbox_of_agent(st, ori),
-        js_api: None,
-    };
-    let (client, js) = connect::connect(login, counters.clone())
+    let (client, js) = connect::connect(login(&config), counters.clone())
         .await
         .map_err(|source| StartError::Connect { url: config.nats_url.clone(), source })?;
     // Before the first catch-up: what is answered while that one is read arrives here.
@@ -168,6 +161,18 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     connect::close(&client).await;
     writer.close();
     Ok(well)
+}
+
+/// How this agent logs in.
+pub(crate) fn login(config: &Config) -> Login<'_> {
+    let facility = &config.facility;
+    Login {
+        url: &config.nats_url,
+        name: format!("sallyport-agent-{}", facility.ori),
+        seed: &facility.connect.0,
+        inbox_prefix: subject::inbox_of_agent(&facility.jurisdiction, &facility.ori),
+        js_api: None,
+    }
 }
 
 /// A command that is storing a file holds the lock for a moment and does not listen: it is waited for. Another agent

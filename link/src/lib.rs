@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod config;
 pub mod connect;
+pub mod doctor;
 pub mod exit;
 pub mod fault;
 pub mod guard;

@@ -21,7 +21,7 @@ use sallyport_proto::{
 };
 use sallyport_relay::{
     config::Config,
-    keys,
+    doctor, keys,
     provision::{self, Doors, Report},
     restore, service,
 };
@@ -36,10 +36,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check a configuration and everything it names; name every problem.
+    /// Check a configuration, this machine, the servers, streams and durables; name every problem and how to mend it.
     Check {
         #[arg(long)]
         config: PathBuf,
+        /// Look at nothing outside this machine.
+        #[arg(long)]
+        offline: bool,
         #[arg(long)]
         json: bool,
     },
@@ -175,7 +178,7 @@ pub(crate) fn main() -> ExitCode {
 
 async fn run(command: Command) -> u8 {
     match command {
-        Command::Check { config, json } => check(&config, json),
+        Command::Check { config, offline, json } => check(&config, offline, json).await,
         Command::Run { config } => match Config::read(&config) {
             Ok(config) => match service::run(config).await {
                 Ok(true) => exit::OK,
@@ -214,21 +217,18 @@ async fn run(command: Command) -> u8 {
     }
 }
 
-fn check(file: &Path, json: bool) -> u8 {
-    let problems = Config::read(file).err();
-    if json {
-        let text = problems.as_ref().map(ToString::to_string).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        say(&serde_json::json!({ "config": file, "problems": lines }).to_string());
-        return if lines.is_empty() { exit::OK } else { exit::CONFIG };
-    }
-    match problems {
-        None => {
-            say(&format!("{}: no problem found", file.display()));
-            exit::OK
+async fn check(file: &Path, offline: bool, json: bool) -> u8 {
+    let config = match Config::read(file) {
+        Ok(config) => config,
+        Err(problems) if json => {
+            say(&sallyport_link::doctor::problems_as_json(file, &problems.to_string()));
+            return exit::CONFIG;
         }
-        Some(problems) => refuse(&problems),
-    }
+        Err(problems) => return refuse(&problems),
+    };
+    let report = doctor::look(&config, offline).await;
+    say(&if json { report.as_json(file) } else { report.as_text(file) });
+    report.exit_code()
 }
 
 async fn provision(file: &Path, server_config_only: bool, doors: Doors, json: bool) -> u8 {

@@ -21,6 +21,8 @@ pub(crate) const ACK_WAIT: Duration = Duration::from_secs(8);
 const SAY_EVERY: Duration = Duration::from_secs(4);
 /// Between two looks at what is in hand.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So long the server hears nothing of work that goes on.
+pub(crate) const SILENT_MAX: Duration = SAY_EVERY.saturating_add(LOOK_EVERY);
 /// A node that has not come to an end by then lets go: whatever it hangs on, another may not. Several elections long.
 const HELD_AT_MOST: Duration = Duration::from_secs(60);
 

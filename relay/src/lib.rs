@@ -8,6 +8,7 @@ pub mod audit;
 mod catchup;
 mod commit;
 pub mod config;
+pub mod doctor;
 mod forward;
 mod heads;
 pub mod http;

@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod crash_points;
+pub mod doctor;
 pub mod hand_over;
 pub mod heads;
 pub mod http;

@@ -14,11 +14,12 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
-use sallyport_link::{exit, publish::chain, telemetry};
+use sallyport_link::{doctor::problems_as_json, exit, publish::chain, telemetry};
 use serde::Serialize;
 
 use crate::{
     config::{self, Config},
+    doctor,
     run::{self, StartError},
     store::StoreError,
 };
@@ -33,10 +34,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check a configuration and everything it names; name every problem.
+    /// Check a configuration, this machine, and what the server lets this jail do; name every problem and how to mend it.
     Check {
         #[arg(long)]
         config: PathBuf,
+        /// Look at nothing outside this machine.
+        #[arg(long)]
+        offline: bool,
+        /// One JSON object on one line.
+        #[arg(long)]
+        json: bool,
     },
     /// Run the agent of a jail.
     Run {
@@ -159,14 +166,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 async fn command(command: Command) -> u8 {
     match command {
-        Command::Check { config } => {
-            with(&config, |_| async {
-                say(&format!("{}: no problem found", config.display()));
-                say("note: disclosures are not sealed yet; the operator of a relay can read them");
-                exit::OK
-            })
-            .await
-        }
+        Command::Check { config, offline, json } => check(&config, offline, json).await,
         Command::Run { config } => with(&config, run_agent).await,
         Command::Ingest { config, file, as_of, backfill, retract, lift_floor, json } => {
             let how = ingest::How { as_of, backfill, retract, lift_floor, json };
@@ -183,6 +183,28 @@ async fn command(command: Command) -> u8 {
             mapping_test::run(&mapping, &export, config.as_deref(), as_of, json)
         }
     }
+}
+
+async fn check(file: &Path, offline: bool, json: bool) -> u8 {
+    let config = match config::read(file) {
+        Ok(config) => config,
+        Err(problems) => {
+            if json {
+                say(&problems_as_json(file, &problems.to_string()));
+            } else {
+                complain(&problems.to_string());
+            }
+            return exit::CONFIG;
+        }
+    };
+    let report = doctor::look(file, &config, offline).await;
+    if json {
+        say(&report.as_json(file));
+    } else {
+        say(&report.as_text(file));
+        say("note: disclosures are not sealed yet; the operator of a relay can read them");
+    }
+    report.exit_code()
 }
 
 async fn run_agent(config: Config) -> u8 {

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use sallyport_link::doctor::line::USER_INFO;
 use sallyport_proto::{
     ids::SubscriberId,
     registry::{Facility, Registry, Subscriber},
@@ -109,8 +110,10 @@ fn user(
     subscribe: &[String],
     responses: bool,
 ) -> std::fmt::Result {
+    // Who one is, and the server's time: `check` compares clocks.
+    let publish = [publish, &[USER_INFO.to_owned()]].concat();
     writeln!(out, "      {{ nkey: {key}, permissions: {{")?;
-    writeln!(out, "          publish: {{ allow: {} }}", list(publish))?;
+    writeln!(out, "          publish: {{ allow: {} }}", list(&publish))?;
     writeln!(out, "          subscribe: {{ allow: {} }}", list(subscribe))?;
     if responses {
         writeln!(out, "          allow_responses: {{ max: 1024, expires: \"1m\" }}")?;

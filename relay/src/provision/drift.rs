@@ -8,10 +8,10 @@ use serde_json::Value;
 
 /// One setting that is not as it should be.
 #[derive(Debug)]
-pub(super) struct Difference {
-    pub(super) key: String,
-    pub(super) is: Value,
-    pub(super) should: Value,
+pub(crate) struct Difference {
+    pub(crate) key: String,
+    pub(crate) is: Value,
+    pub(crate) should: Value,
 }
 
 impl fmt::Display for Difference {
@@ -32,7 +32,7 @@ pub(super) async fn raw(js: &jetstream::Context, info: &str) -> Result<Value, St
 }
 
 /// Every setting that differs. Where one side does not state it, it counts as the server's default.
-pub(super) fn differences(is: &Value, should: &Value) -> Vec<Difference> {
+pub(crate) fn differences(is: &Value, should: &Value) -> Vec<Difference> {
     let keys = |value: &Value| value.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
     let all: BTreeSet<String> = [keys(is), keys(should)].into_iter().flat_map(|k: Vec<String>| k).collect();
     let found = all.into_iter().map(|key| {

@@ -22,12 +22,12 @@ pub(crate) const MAX_ACK_PENDING: i64 = 256;
 const RELAY_MAX_ACK_PENDING: i64 = 1_024;
 
 /// A durable on a stream.
-pub(super) struct Durable {
+pub(crate) struct Durable {
     stream: &'static str,
     config: Config,
 }
 
-pub(super) fn wanted(registry: &Registry, replicas: usize) -> Vec<Durable> {
+pub(crate) fn wanted(registry: &Registry, replicas: usize) -> Vec<Durable> {
     let base = |name: &str| Config {
         durable_name: Some(name.to_owned()),
         name: Some(name.to_owned()),
@@ -131,7 +131,12 @@ pub(super) async fn strangers(
 
 impl Durable {
     /// Where it is, and its name.
-    pub(super) fn place(&self) -> (&'static str, String) {
+    pub(crate) fn place(&self) -> (&'static str, String) {
         (self.stream, self.config.durable_name.clone().unwrap_or_default())
+    }
+
+    /// As the server would state it.
+    pub(crate) fn stated(self) -> Value {
+        serde_json::to_value(self.config.into_consumer_config()).unwrap_or_default()
     }
 }

@@ -2,10 +2,10 @@
 //! reports what differs, and never destroys. Everything else only binds (invariant 10).
 
 pub mod accounts;
-mod drift;
-mod durables;
+pub(crate) mod drift;
+pub(crate) mod durables;
 pub mod safety;
-mod streams;
+pub(crate) mod streams;
 
 use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
 

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::Client;
 use futures_util::StreamExt;
-use sallyport_link::connect::{self, LinkCounters, Login};
+use jiff::Timestamp;
+use sallyport_link::{
+    clock,
+    connect::{self, LinkCounters, Login},
+};
 use serde_json::Value;
 
 use super::accounts::MONITOR_INBOX;
@@ -50,49 +54,65 @@ impl Unsafe {
     }
 }
 
+/// One server's answer about its JetStream, between these times of our own clock.
+pub(crate) struct Answer {
+    /// When it was asked.
+    pub(crate) sent: Timestamp,
+    /// When it answered.
+    pub(crate) received: Timestamp,
+    /// What it said.
+    pub(crate) stated: Value,
+}
+
 /// Asks every server of the cluster as the monitor user.
 pub async fn check(config: &Config) -> Result<(), Unsafe> {
-    let login = Login {
+    let (client, _) =
+        connect::connect(login(config), Arc::new(LinkCounters::default())).await.map_err(Unsafe::Connect)?;
+    let answers = ask(&client).await;
+    match answers {
+        // Nothing was handed over: there is nothing to flush, and nothing to say about it.
+        Err(Unsafe::Silent) => connect::abandon(&client).await,
+        _ => connect::close(&client).await,
+    }
+    answers?.iter().try_for_each(|answer| verdict(&answer.stated))
+}
+
+/// The monitor user.
+pub(crate) fn login(config: &Config) -> Login<'_> {
+    Login {
         url: &config.nats_url,
         name: "sallyport-monitor".into(),
         seed: &config.monitor_seed,
         inbox_prefix: MONITOR_INBOX.into(),
         js_api: None,
-    };
-    let (client, _) =
-        connect::connect(login, Arc::new(LinkCounters::default())).await.map_err(Unsafe::Connect)?;
-    let verdict = ask(&client).await;
-    match verdict {
-        // Nothing was handed over: there is nothing to flush, and nothing to say about it.
-        Err(Unsafe::Silent) => connect::abandon(&client).await,
-        _ => connect::close(&client).await,
     }
-    verdict
 }
 
-async fn ask(client: &Client) -> Result<(), Unsafe> {
+/// What every server that is there says; at least one.
+pub(crate) async fn ask(client: &Client) -> Result<Vec<Answer>, Unsafe> {
     let inbox = client.new_inbox();
     let mut answers =
         client.subscribe(inbox.clone()).await.map_err(|error| Unsafe::Ask(error.to_string()))?;
+    let sent = clock::now();
     client
         .publish_with_reply("$SYS.REQ.SERVER.PING.JSZ", inbox, "{\"config\":true}".into())
         .await
         .map_err(|error| Unsafe::Ask(error.to_string()))?;
     let mut patience = FIRST_ANSWER;
-    let mut asked = 0_usize;
+    let mut all = Vec::new();
     while let Ok(Some(message)) = tokio::time::timeout(patience, answers.next()).await {
         patience = FURTHER_ANSWERS;
-        asked += 1;
-        verdict(&message.payload)?;
+        let stated = serde_json::from_slice(&message.payload).unwrap_or_default();
+        all.push(Answer { sent, received: clock::now(), stated });
     }
-    if asked == 0 { Err(Unsafe::Silent) } else { Ok(()) }
+    if all.is_empty() { Err(Unsafe::Silent) } else { Ok(all) }
 }
 
-fn verdict(payload: &[u8]) -> Result<(), Unsafe> {
-    let answer: Value = serde_json::from_slice(payload).unwrap_or_default();
+pub(crate) fn verdict(answer: &Value) -> Result<(), Unsafe> {
     let server = answer["server"]["name"].as_str().unwrap_or("(unnamed)").to_owned();
     let config = &answer["data"]["config"];
-    if !config.is_object() {
+    // A server without JetStream states an empty configuration and says that it is off.
+    if !config.is_object() || answer["data"]["disabled"].as_bool() == Some(true) {
         return Err(Unsafe::NoJetStream { server });
     }
     if config["sync_always"].as_bool() == Some(true) {
@@ -104,6 +124,8 @@ fn verdict(payload: &[u8]) -> Result<(), Unsafe> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -114,12 +136,12 @@ mod tests {
 
     #[test]
     fn only_sync_always_is_safe() {
-        let answer = |config: &str| format!(r#"{{"server":{{"name":"n1"}},"data":{{"config":{config}}}}}"#);
-        assert!(verdict(answer(r#"{"sync_always":true}"#).as_bytes()).is_ok());
-        assert!(matches!(
-            verdict(answer(r#"{"sync_interval":120000000000}"#).as_bytes()),
-            Err(Unsafe::NotSynced { .. })
-        ));
-        assert!(matches!(verdict(b"{}"), Err(Unsafe::NoJetStream { .. })));
+        let answer = |config: Value| json!({ "server": { "name": "n1" }, "data": { "config": config } });
+        assert!(verdict(&answer(json!({ "sync_always": true }))).is_ok());
+        let late = verdict(&answer(json!({ "sync_interval": 120_000_000_000_u64 })));
+        assert!(matches!(late, Err(Unsafe::NotSynced { .. })));
+        assert!(matches!(verdict(&json!({})), Err(Unsafe::NoJetStream { .. })));
+        let off = json!({ "data": { "disabled": true, "config": {} } });
+        assert!(matches!(verdict(&off), Err(Unsafe::NoJetStream { .. })));
     }
 }

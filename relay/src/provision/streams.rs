@@ -36,7 +36,7 @@ const DELIVER_CONSUMERS_MAX: i32 = 5_000;
 /// 2.15 permits 1,000 unless told otherwise; one durable and a reader per node need far less.
 const CONSUMERS_MAX: i32 = 100;
 /// Alarm share: a need above it is warned about at provisioning.
-const NEED_SHARE_WARN_PERCENT: u64 = 60;
+pub(crate) const NEED_SHARE_WARN_PERCENT: u64 = 60;
 
 /// Shares of `max_file_store`, percent; the remaining 10 stay free.
 const INGEST_PERCENT: f64 = 25.0;
@@ -52,7 +52,7 @@ const EVENT_BYTES_MEAN: u64 = 2_000;
 const REVISIONS_MEAN: u64 = 3;
 
 /// Every stream, as the registry's volumes and the disk ask for it.
-pub(super) fn wanted(registry: &Registry, provision: &Provision, report: &mut Report) -> Vec<Config> {
+pub(crate) fn wanted(registry: &Registry, provision: &Provision, report: &mut Report) -> Vec<Config> {
     let base = |name: &str, subjects: &[&str], percent: f64| Config {
         name: name.into(),
         subjects: subjects.iter().map(|s| (*s).to_owned()).collect(),
@@ -117,7 +117,7 @@ fn warn_of_need(registry: &Registry, streams: &[Config], report: &mut Report) {
         let days = stream.max_age.as_secs() / DAY.as_secs();
         let need = a_day * REVISIONS_MEAN * EVENT_BYTES_MEAN * days;
         let have = u64::try_from(stream.max_bytes).unwrap_or(0);
-        if need > have * NEED_SHARE_WARN_PERCENT / 100 {
+        if need > have / 100 * NEED_SHARE_WARN_PERCENT {
             report.warnings.push(format!(
                 "{}: {a_day} releases a day need about {} MB in {days} days, and it may have {} MB: raise provision.max_file_store_bytes",
                 stream.name,

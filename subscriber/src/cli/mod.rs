@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use sallyport_link::{
     clock,
     config::ConfigProblems,
+    doctor::problems_as_json,
     exit, private,
     publish::chain,
     say::{complain, say as print},
@@ -23,6 +24,7 @@ use serde_json::json;
 use crate::{
     bridge::{self, StartError},
     config::Config,
+    doctor,
     store::{Store, StoreError},
 };
 
@@ -44,8 +46,13 @@ struct Cli {
 enum Command {
     /// Run the bridge.
     Run,
-    /// Check a configuration and everything it names; name every problem.
-    Check,
+    /// Check a configuration, this machine, and what the server lets this agency do; name every problem and how to mend
+    /// it.
+    Check {
+        /// Look at nothing outside this machine.
+        #[arg(long)]
+        offline: bool,
+    },
     /// Answer a notice.
     Answer {
         /// The notice id, or the id of its event.
@@ -160,12 +167,12 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     let json = cli.json;
     let file = cli.config.ok_or_else(|| Failure::new(exit::CONFIG, "--config FILE is missing"))?;
-    if matches!(cli.command, Command::Check) {
-        return check(&file, json);
+    if let Command::Check { offline } = cli.command {
+        return check(&file, offline, json).await;
     }
     let config = Config::read(&file)?;
     match cli.command {
-        Command::Check => {}
+        Command::Check { .. } => {}
         Command::Run => {
             let well = bridge::run(config, shutdown::token()).await?;
             return Ok(if well { exit::OK } else { exit::FAILED });
@@ -211,20 +218,18 @@ fn hand_over(config: &Config, notice: Option<&str>, json: bool) -> Result<(), Fa
     Ok(())
 }
 
-fn check(file: &std::path::Path, json: bool) -> Result<u8, Failure> {
-    let problems = Config::read(file).err().map(|problems| problems.to_string());
-    if json {
-        let lines: Vec<&str> = problems.iter().flat_map(|problems| problems.lines()).collect();
-        print(&json!({ "config": file, "problems": lines }).to_string());
-        return Ok(if lines.is_empty() { exit::OK } else { exit::CONFIG });
-    }
-    match problems {
-        None => {
-            print(&format!("{}: no problem found", file.display()));
-            Ok(exit::OK)
+async fn check(file: &std::path::Path, offline: bool, json: bool) -> Result<u8, Failure> {
+    let config = match Config::read(file) {
+        Ok(config) => config,
+        Err(problems) if json => {
+            print(&problems_as_json(file, &problems.to_string()));
+            return Ok(exit::CONFIG);
         }
-        Some(problems) => Err(Failure::new(exit::CONFIG, problems)),
-    }
+        Err(problems) => return Err(problems.into()),
+    };
+    let report = doctor::look(file, &config, offline).await;
+    print(&if json { report.as_json(file) } else { report.as_text(file) });
+    Ok(report.exit_code())
 }
 
 fn report(delivered: &deliver::Delivered, json: bool) {

@@ -2,7 +2,7 @@
 
 mod programs;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use sallyport_ground::{Instance, demo};
@@ -68,7 +68,18 @@ impl World {
         change: impl FnOnce(&mut Instance),
         amend: impl Fn(String) -> String + Send + Sync + 'static,
     ) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("sallyport-e2e-").tempdir().context("make a folder")?;
+        Self::rendered_under(&std::env::temp_dir(), change, amend)
+    }
+
+    /// The same in a folder below `parent`.
+    pub fn rendered_under(
+        parent: &Path,
+        change: impl FnOnce(&mut Instance),
+        amend: impl Fn(String) -> String + Send + Sync + 'static,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+        let dir =
+            tempfile::Builder::new().prefix("sallyport-e2e-").tempdir_in(parent).context("make a folder")?;
         let server = Server::prepare_in(&dir.path().join("server"), |_| String::new())?;
         let mut instance = demo(dir.path(), server.port());
         for facility in &mut instance.facilities {

@@ -1,0 +1,43 @@
+//! Every setting that cannot be changed on a server that is used rightly.
+#![allow(clippy::unwrap_used)]
+
+use sallyport_link::doctor::Severity;
+use serde_json::json;
+
+use super::*;
+
+fn check(key: &str, is: Value, should: Value, expect: Option<(Severity, Code)>) {
+    let pair = Pair {
+        label: "stream INGEST".into(),
+        stream: subject::INGEST.into(),
+        should: json!({ key: should }),
+        is: Some(json!({ "config": { key: is }, "state": {} })),
+    };
+    let found = judge_stream(&pair);
+    assert_eq!(found.first().map(|f| (f.severity, f.code)), expect, "{found:?}");
+}
+
+#[test]
+fn settings_that_lose_messages_are_unsafe_and_others_are_drift() {
+    let bad = Some((Severity::Unsafe, Code::StreamUnsafe));
+    check("storage", json!("memory"), json!("file"), bad);
+    check("retention", json!("interest"), json!("limits"), bad);
+    check("discard", json!("old"), json!("new"), bad);
+    check("discard", json!("new"), json!("old"), Some((Severity::Warning, Code::Drift)));
+    check("deny_purge", json!(false), json!(true), bad);
+    check("allow_atomic", json!(false), json!(true), bad);
+    check("allow_atomic", json!(true), json!(false), Some((Severity::Warning, Code::Drift)));
+    check("no_ack", json!(true), json!(false), bad);
+    check("sealed", json!(true), json!(false), bad);
+    check("persist_mode", json!("async"), Value::Null, bad);
+    check("allow_rollup_hdrs", json!(true), json!(false), bad);
+    check("allow_msg_ttl", json!(true), json!(false), bad);
+    check("republish", json!({ "src": ">", "dest": "x.>" }), Value::Null, bad);
+    check("mirror", json!({ "name": "X" }), Value::Null, bad);
+    check("subjects", json!(["a"]), json!(["b"]), bad);
+    check("max_msgs", json!(10), json!(-1), bad);
+    check("description", json!("x"), Value::Null, Some((Severity::Warning, Code::Drift)));
+    check("max_age", json!(0), json!(5), Some((Severity::Warning, Code::Drift)));
+    check("max_age", json!(1), json!(5), Some((Severity::Unsafe, Code::RetentionShort)));
+    check("num_replicas", json!(1), json!(3), None);
+}
