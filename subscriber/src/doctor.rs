@@ -61,6 +61,7 @@ fn needs(config: &Config) -> Vec<Need> {
         Need::new(receipt(ReceiptKind::Received), Try::Store, "receipts"),
         Need::new(receipt(ReceiptKind::Response), Try::Store, "answers of the desk"),
         Need::new(receipt(ReceiptKind::Outcome), Try::Store, "outcomes"),
+        Need::new(subject::notify_head(&config.me), Try::Hear, "hearing how far our notices reach"),
     ];
     needs.extend(need::acks(stream, me));
     needs

@@ -174,6 +174,7 @@ fn needs(config: &Config) -> Vec<Need> {
         store("hub.v1.answer.check.none", "answers to jails"),
         store("hub.v1.control.check", "decisions"),
         store("hub.v1.parked.check", "parking of what is refused"),
+        store("hub.v1.head.check", "telling agencies how far their notices reach"),
         Need::new("$JS.API.STREAM.MSG.GET.DELIVER", Try::Api(NO_REQUEST), "reading of records"),
         Need::new(subject::HUB_CATCHUP, Try::Hear, "catch-up for jails"),
     ];
