@@ -1099,6 +1099,7 @@ pub struct Heartbeat {
     pub clock_bound_ms: u64,
     #[prost(string, tag = "9")]
     pub epoch: ::prost::alloc::string::String,
+    /// The last number of the epoch before the first that still waits to be sent: every number up to it was sent.
     #[prost(uint64, tag = "10")]
     pub seq: u64,
     #[prost(message, optional, tag = "11")]

@@ -33,7 +33,7 @@ pub struct Heartbeat {
     pub clock_offset: Option<ClockOffset>,
     /// Of the agent's store.
     pub epoch: String,
-    /// The last that was given in this epoch; 0 before the first.
+    /// The last number of the epoch before the first that still waits to be sent: every number up to it was sent. 0: none.
     pub seq: u64,
     /// When it was written.
     pub at: Moment,

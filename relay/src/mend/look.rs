@@ -211,7 +211,7 @@ pub struct Pulse {
     pub ori: Ori,
     /// Its numbering in force.
     pub epoch: String,
-    /// The last number it gave.
+    /// Up to this number everything was sent.
     pub seq: u64,
     /// Age of that heartbeat.
     pub heartbeat_age_s: i64,

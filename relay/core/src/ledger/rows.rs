@@ -67,7 +67,7 @@ pub struct HeartbeatRow {
     pub jurisdiction: Jurisdiction,
     /// Of the agent's store.
     pub epoch: String,
-    /// The last number given.
+    /// Up to this number everything was sent.
     pub seq: u64,
     /// The lowest that could be sent again.
     pub kept_from: Option<u64>,
