@@ -26,16 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     faults,
-    intake::{ExportOptions, Intake, IntakeError, Summary},
+    intake::{EXPORT_BYTES_MAX, ExportOptions, Intake, IntakeError, Summary},
 };
 
 /// Between two looks at a file that may still grow.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// A file that was taken is looked at for so long: whoever still writes it writes into the moved one.
 const WATCHED_FOR: Duration = Duration::from_secs(3600);
-/// A larger export would take much of a small machine's memory. Read it with `ingest` while the agent does not run, or
-/// split it by custody.
-pub(crate) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Hints that wait; more say nothing new, and the timed look finds every file.
 const HINTS_MAX: usize = 16;
 /// Where good files go.
@@ -247,7 +244,7 @@ impl DropFolder {
             IntakeError::Store(crate::store::StoreError::Folder { path: path.to_owned(), source: error })
         };
         let meta = fs::metadata(path).map_err(unreadable)?;
-        if meta.len() > FILE_BYTES_MAX {
+        if meta.len() > EXPORT_BYTES_MAX {
             return Err(IntakeError::TooLarge { bytes: meta.len() });
         }
         let modified = meta.modified().map_err(unreadable)?;

@@ -10,10 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Subject, jetstream};
+use async_nats::{Client, Subject, jetstream};
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::InFlight, node::Node};
+use crate::metrics::InFlight;
 
 /// What a dead node had begun is given to another this soon: with the time to do it, under ten seconds.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(8);
@@ -93,18 +94,22 @@ impl Drop for Hold {
 }
 
 /// Says of what is in hand that work goes on, until shutdown; what is left then is settled or given back by its stage.
-pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
+pub(crate) async fn run(
+    in_hand: Arc<InHand>,
+    client: Client,
+    shutdown: CancellationToken,
+) -> Result<(), Infallible> {
     let mut every = tokio::time::interval(LOOK_EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            () = node.shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return Ok(()),
             _ = every.tick() => {}
         }
-        for reply in node.in_hand.due(Instant::now()) {
+        for reply in in_hand.due(Instant::now()) {
             // A link that is down says nothing, and should not: the message is another node's by then.
-            if let Err(error) = node.client.publish(reply, jetstream::AckKind::Progress.into()).await {
+            if let Err(error) = client.publish(reply, jetstream::AckKind::Progress.into()).await {
                 tracing::debug!(%error, "progress not sent");
             }
         }

@@ -107,7 +107,11 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     tasks.spawn("commit", OnError::ShutDown, commit::run(node.clone(), from_prepare, to_answer));
     tasks.spawn("answer", OnError::ShutDown, answer::run(node.clone(), from_commit));
     tasks.spawn("forward", OnError::ShutDown, forward::run(node.clone()));
-    tasks.spawn("in hand", OnError::ShutDown, in_hand::run(node.clone()));
+    tasks.spawn(
+        "in hand",
+        OnError::ShutDown,
+        in_hand::run(node.in_hand.clone(), client.clone(), node.shutdown.clone()),
+    );
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
     let mend = Mend { node: node.clone(), store_dir: config.store_dir.clone(), grace: config.audit_grace };
     tasks.spawn("mend", OnError::GoOn, mend.run());

@@ -21,7 +21,7 @@ use crate::{intake::Intake, metrics::Metrics};
 /// 500 events of 16 KiB.
 const EVENTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// As large as a dropped file may be.
-const EXPORT_BYTES_MAX: usize = crate::drop_folder::FILE_BYTES_MAX as usize;
+const EXPORT_BYTES_MAX: usize = crate::intake::EXPORT_BYTES_MAX as usize;
 /// With events older than this unanswered, `/healthz` says that delivery does not work.
 pub(crate) const UNANSWERED_TOO_LONG: Duration = Duration::from_secs(120);
 

@@ -30,6 +30,9 @@ pub use summary::{Place, Summary};
 
 /// Program and version, in every signed message.
 pub const BUILD: &str = concat!("sallyport-agent/", env!("CARGO_PKG_VERSION"));
+/// A larger export would take much of a small machine's memory. Read it with `ingest` while the agent does not run, or
+/// split it by custody.
+pub(crate) const EXPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Takes records of one jail. Cheap to clone.
 #[derive(Clone)]
@@ -65,7 +68,7 @@ pub enum IntakeError {
     /// More than a running agent takes at once.
     #[error(
         "{bytes} bytes, at most {} are taken by a running agent: split it by custody, or `ingest` it while no agent runs",
-        crate::drop_folder::FILE_BYTES_MAX
+        EXPORT_BYTES_MAX
     )]
     TooLarge {
         /// How many.
