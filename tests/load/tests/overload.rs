@@ -6,19 +6,20 @@ use std::path::Path;
 
 /// Some seconds of a relay's work.
 const BACKLOG: u64 = 8_000;
-/// A live event beside a backlog may take so many times what it takes without one. Behind the backlog it would take more
-/// than a hundred times as long; a busy machine alone makes ten.
-const TIMES: f64 = 40.0;
+/// Behind the backlog a live event would arrive when that is through. It has to arrive in so small a part of that time, which
+/// is measured in the same moments: what else the machine does slows both.
+const PART: f64 = 0.5;
 
 #[test]
 fn a_backlog_delays_neither_another_jails_live_event_nor_its_own() {
     let dir = tempfile::Builder::new().prefix("sallyport-overload-").tempdir().unwrap();
     let run = sallyport_load::agent_backlog(BACKLOG, dir.path(), &|line| eprintln!("{line}")).unwrap();
     assert!(run.still_waiting > 0, "the backlog was gone before the live events were through: {run}");
-    let without = run.without.received_median_ms();
+    // What was left when the last of them had arrived: when they were stated, more was.
+    let behind_ms = 1_000.0 * run.still_waiting as f64 / run.events_per_s;
     for waits in [&run.same_jail, &run.other_jail] {
         let with = waits.received_median_ms();
-        assert!(with <= TIMES * without, "{with:.0} ms instead of {without:.0} ms: {run}");
+        assert!(with <= PART * behind_ms, "{with:.0} ms, and {behind_ms:.0} ms behind the backlog: {run}");
     }
 }
 

@@ -80,7 +80,8 @@ pub(super) fn play(events: u64, dir: &Path, say: &dyn Fn(&str)) -> Result<AgentR
         deep.state(&mut same_jail)?;
         other.state(&mut other_jail)?;
         still_waiting = deep.depth()?;
-        if still_waiting < events / 5 {
+        // What is stated when little is left has little to wait behind.
+        if still_waiting < events / 2 {
             break;
         }
     }
