@@ -99,6 +99,11 @@ impl Broker {
         &self.streams[name]
     }
 
+    /// What stands at that sequence of the stream that a durable reads.
+    pub(crate) fn payload_at(&self, durable: &str, sequence: u64) -> Option<Bytes> {
+        self.stream(self.durables[durable].stream).at(sequence).map(|message| message.payload.clone())
+    }
+
     /// Of a stream that exists: a wrong name is a fault of the simulation.
     pub(crate) fn stream_mut(&mut self, name: &str) -> &mut Stream {
         self.streams.get_mut(name).expect("a stream of ours")
