@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::PullConsumer};
-use futures_util::{FutureExt, StreamExt, stream::ReadyChunks};
+use futures_util::{StreamExt, stream::ReadyChunks};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,11 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const REBIND_DELAY: Duration = Duration::from_secs(1);
 /// A message that is given back at shutdown comes to another node, or to us again, this soon.
 const GIVE_BACK_DELAY: Duration = Duration::from_millis(500);
+/// At shutdown: what the server has sent already follows the message before it within this time.
+const ON_ITS_WAY: Duration = Duration::from_millis(200);
+/// The pull asks for more as long as there is more: so long, and so many, it is listened to.
+const LISTEN_MAX: Duration = Duration::from_secs(1);
+const LISTEN_MESSAGES_MAX: usize = 4 * BATCH_MAX;
 /// What an operator forgets most easily.
 pub const NOT_PROVISIONED: &str =
     "Streams and durables that do not exist yet are made by `sallyport-relay provision`";
@@ -84,11 +89,17 @@ impl Source {
         }
     }
 
-    /// What was fetched and not begun goes to whoever pulls next, instead of waiting a whole ack_wait for us.
+    /// What was fetched and not begun, and what is on its way to us, goes to whoever pulls next, instead of waiting a whole
+    /// ack_wait for us.
     async fn give_back(&mut self) {
         let Some(mut messages) = self.messages.take() else { return };
-        let fetched: Vec<_> =
-            std::iter::from_fn(|| messages.next().now_or_never().flatten()).flatten().flatten().collect();
+        let (end, mut fetched) = (Instant::now() + LISTEN_MAX, Vec::new());
+        while fetched.len() < LISTEN_MESSAGES_MAX && Instant::now() < end {
+            match tokio::time::timeout(ON_ITS_WAY, messages.next()).await {
+                Ok(Some(chunk)) => fetched.extend(chunk.into_iter().flatten()),
+                Ok(None) | Err(_) => break,
+            }
+        }
         // Our own pull ends first, or the server would give them to it again.
         drop(messages);
         for message in fetched {
