@@ -26,11 +26,7 @@ pub(crate) async fn look(file: &Path, config: &Config, offline: bool) -> Report 
     report.add(folder::look_and_judge("the store", &config.store_dir));
     report.add(config.intake.drop_dir.as_deref().and_then(folder::look_at_drop));
     if offline {
-        report.add([Finding::not_seen(
-            Code::Offline,
-            "server, permissions, catch-up and clock were not looked at, as asked",
-            "check again without --offline",
-        )]);
+        report.add_offline("server, permissions, catch-up and clock");
         return report;
     }
     match line::connect(run::login(config)).await {

@@ -24,12 +24,12 @@ use crate::{
     http::STALE_AFTER,
     node::Node,
     track::store::{
-        Loaded, StoreError,
+        Loaded, Position, StoreError,
         value::{Columns, number},
     },
 };
 
-/// Subscribers at once: two requests each.
+/// Subscribers at once, of each request.
 const AT_ONCE: usize = 8;
 
 /// What states the heads.
@@ -40,20 +40,23 @@ pub(crate) struct Heads {
     pub(crate) every: Duration,
 }
 
-/// The last head that HEARTBEATS holds of one subscriber.
-struct Last {
-    /// Of the message.
-    sequence: u64,
-    stored: Timestamp,
-    /// None: signed with a key that the registry does not name any more. The number begins anew.
+/// A subscriber whose head is to be stated.
+struct Due {
+    subscriber: SubscriberId,
+    /// Sequence of its last head on HEARTBEATS; 0: there is none.
+    last: u64,
+    /// That head. None: there is none, or it is signed with a key that the registry does not name any more. The number
+    /// begins anew.
     head: Option<SubscriberHead>,
 }
 
-/// Where the model is on DELIVER.
-#[derive(Debug, Clone)]
-struct At {
+/// The numbers, as the model has them.
+struct Counted {
+    /// When DELIVER was created.
     created: String,
+    /// Up to where they are counted.
     sequence: u64,
+    ranks: Vec<(Due, u64)>,
 }
 
 /// Why nothing was stated this time.
@@ -61,8 +64,6 @@ struct At {
 enum NotStated {
     #[error("cannot read the last head: {0}")]
     Read(String),
-    #[error("cannot count in the read model")]
-    Model(#[from] StoreError),
     #[error("not stored: {0}")]
     Publish(String),
 }
@@ -70,101 +71,69 @@ enum NotStated {
 impl Heads {
     /// States them until shutdown.
     pub(crate) async fn run(self) -> Result<(), Infallible> {
-        let this = Arc::new(self);
-        let mut every = tokio::time::interval(this.every);
+        let mut every = tokio::time::interval(self.every);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                () = this.node.shutdown.cancelled() => return Ok(()),
+                () = self.node.shutdown.cancelled() => return Ok(()),
                 _ = every.tick() => {}
             }
-            match this.clone().model_at().await {
-                Ok(Some(at)) => this.state_all(&at).await,
-                Ok(None) => tracing::debug!("the read model is not whole; no heads are stated"),
-                Err(error) => tracing::debug!(error = %chain(&error), "no heads are stated"),
+            tokio::select! {
+                biased;
+                () = self.node.shutdown.cancelled() => return Ok(()),
+                () = self.turn() => {}
             }
         }
     }
 
-    /// Where the model is on DELIVER, while it holds all that is there.
-    async fn model_at(self: Arc<Self>) -> Result<Option<At>, StoreError> {
-        self.with_model(|loaded| {
-            let positions = loaded.positions()?;
-            let Some(position) = positions.get(&Stream::Deliver) else { return Ok(None) };
-            let now = clock::now();
-            let whole = position.whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER);
-            Ok(whole.then(|| At { created: position.created.clone(), sequence: position.sequence }))
-        })
-        .await
-    }
-
-    async fn with_model<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Loaded) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let dir = self.store_dir.clone();
-        let reading =
-            tokio::task::spawn_blocking(move || Loaded::open(&dir).and_then(|loaded| read(&loaded)));
-        reading.await.unwrap_or_else(|_| Err(StoreError::Missing(self.store_dir.clone())))
-    }
-
-    async fn state_all(self: &Arc<Self>, at: &At) {
+    /// All that are due, counted on one state of the model.
+    async fn turn(&self) {
         let subscribers: Vec<SubscriberId> = self.node.registry.load().subscribers.keys().cloned().collect();
-        let stating = stream::iter(subscribers).for_each_concurrent(AT_ONCE, async |subscriber| {
-            if let Err(error) = self.state(&subscriber, at).await {
+        let looked = stream::iter(subscribers).map(|subscriber| self.due(subscriber));
+        let looked: Vec<_> = looked.buffer_unordered(AT_ONCE).collect().await;
+        let due = looked.into_iter().filter_map(|(subscriber, due)| {
+            due.unwrap_or_else(|error| {
                 tracing::warn!(%subscriber, error = %chain(&error), "no head is stated");
-            }
+                None
+            })
         });
-        tokio::select! {
-            biased;
-            () = self.node.shutdown.cancelled() => {}
-            () = stating => {}
+        let (dir, due) = (self.store_dir.clone(), due.collect());
+        let counting = tokio::task::spawn_blocking(move || {
+            Loaded::open(&dir).and_then(|loaded| loaded.at_one_time(|loaded| count(loaded, due)))
+        });
+        match counting.await {
+            Ok(Ok(Some(counted))) => {
+                let stating = stream::iter(&counted.ranks).for_each_concurrent(AT_ONCE, async |(due, rank)| {
+                    if let Err(error) = self.state(due, *rank, &counted).await {
+                        tracing::warn!(subscriber = %due.subscriber, error = %chain(&error), "no head is stated");
+                    }
+                });
+                stating.await;
+            }
+            Ok(Ok(None)) => tracing::debug!("the read model is not whole; no heads are stated"),
+            Ok(Err(error)) => tracing::debug!(error = %chain(&error), "no heads are stated"),
+            Err(panic) => tracing::error!(%panic, "counting notices"),
         }
     }
 
-    async fn state(&self, subscriber: &SubscriberId, at: &At) -> Result<(), NotStated> {
-        let last = self.last(subscriber).await?;
-        let due = Duration::try_from(
-            clock::now().duration_since(last.as_ref().map_or(Timestamp::MIN, |l| l.stored)),
-        );
-        // Another node stated it, or this one's clock went back: the next turn is soon enough.
-        if due.is_ok_and(|since| since < self.every / 2) {
-            return Ok(());
-        }
-        let base = last
-            .as_ref()
-            .and_then(|last| last.head.as_ref())
-            .filter(|head| head.stream_created == at.created);
-        let (rank, from) = base.map_or((0, 0), |head| (head.rank, head.last_sequence));
-        if from > at.sequence {
-            // Another node's model is further.
-            return Ok(());
-        }
-        let since = self.count(subscriber.clone(), from, at.sequence).await?;
-        let head = SubscriberHead {
-            provenance: self.node.provenance(),
-            subscriber: subscriber.clone(),
-            rank: rank + since,
-            last_sequence: at.sequence,
-            at: clock::moment(SourceClock::Relay),
-            stream_created: at.created.clone(),
-        };
-        let mut headers = HeaderMap::new();
-        let expected = last.map_or(0, |last| last.sequence);
-        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-        let bytes = head.seal(&self.node.signer);
-        let failed = |error: &dyn std::error::Error| NotStated::Publish(chain(error));
-        let ack = self.node.js.publish_with_headers(subject::hub_head(subscriber), headers, bytes.into());
-        match ack.await.map_err(|error| failed(&error))?.await {
-            Ok(_) => Ok(()),
-            // Another node was first.
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
-            Err(error) => Err(failed(&error)),
-        }
+    /// Its last head, unless that is of this minute: another node stated it, or this one's clock went back. The next turn
+    /// is soon enough.
+    async fn due(&self, subscriber: SubscriberId) -> (SubscriberId, Result<Option<Due>, NotStated>) {
+        let due = self.last(&subscriber).await.map(|last| {
+            let (last, stored, head) = last.unwrap_or((0, Timestamp::MIN, None));
+            let since = Duration::try_from(clock::now().duration_since(stored));
+            let fresh = since.is_ok_and(|since| since < self.every / 2);
+            (!fresh).then(|| Due { subscriber: subscriber.clone(), last, head })
+        });
+        (subscriber, due)
     }
 
-    async fn last(&self, subscriber: &SubscriberId) -> Result<Option<Last>, NotStated> {
+    /// Sequence, broker's time and content.
+    async fn last(
+        &self,
+        subscriber: &SubscriberId,
+    ) -> Result<Option<(u64, Timestamp, Option<SubscriberHead>)>, NotStated> {
         let read = |error: &dyn std::error::Error| NotStated::Read(chain(error));
         let bound =
             self.node.js.get_stream_no_info(subject::HEARTBEATS).await.map_err(|error| read(&error))?;
@@ -173,21 +142,61 @@ impl Heads {
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
             Err(error) => return Err(read(&error)),
         };
-        let registry = self.node.registry.load();
-        let head = SubscriberHead::open(&message.payload, registry.relay_keys()).ok();
+        let head = SubscriberHead::open(&message.payload, self.node.registry.load().relay_keys()).ok();
         let stored = Timestamp::from_nanosecond(message.time.unix_timestamp_nanos()).unwrap_or_default();
-        Ok(Some(Last { sequence: message.sequence, stored, head }))
+        Ok(Some((message.sequence, stored, head)))
     }
 
-    async fn count(&self, subscriber: SubscriberId, from: u64, to: u64) -> Result<u64, StoreError> {
-        self.with_model(move |loaded| {
-            let counted = loaded.rows(
-                "SELECT count(*) AS notices FROM notice WHERE subscriber = ?1 AND sequence > ?2 AND sequence <= ?3",
-                params![subscriber.as_str(), number(from), number(to)],
-                |row| row.unsigned::<u64>("notices"),
-            )?;
-            Ok(counted.first().copied().unwrap_or_default())
-        })
-        .await
+    async fn state(&self, due: &Due, rank: u64, counted: &Counted) -> Result<(), NotStated> {
+        let head = SubscriberHead {
+            provenance: self.node.provenance(),
+            subscriber: due.subscriber.clone(),
+            rank,
+            last_sequence: counted.sequence,
+            at: clock::moment(SourceClock::Relay),
+            stream_created: counted.created.clone(),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, due.last.to_string());
+        let bytes = head.seal(&self.node.signer);
+        let failed = |error: &dyn std::error::Error| NotStated::Publish(chain(error));
+        let subject = subject::hub_head(&due.subscriber);
+        let ack = self.node.js.publish_with_headers(subject, headers, bytes.into());
+        match ack.await.map_err(|error| failed(&error))?.await {
+            Ok(_) => Ok(()),
+            // Another node was first.
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
     }
+}
+
+/// The number of each, and up to where it is counted; none while the model does not hold all that is there. Left out: whose
+/// last head is of another node's model that is further.
+fn count(loaded: &Loaded, due: Vec<Due>) -> Result<Option<Counted>, StoreError> {
+    let positions = loaded.positions()?;
+    let now = clock::now();
+    let is_whole =
+        |position: &&Position| position.whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER);
+    let Some(position) = positions.get(&Stream::Deliver).filter(is_whole) else { return Ok(None) };
+    let (created, sequence) = (position.created.clone(), position.sequence);
+    let mut ranks = Vec::with_capacity(due.len());
+    for due in due {
+        let base = due.head.as_ref().filter(|head| head.stream_created == created);
+        let (rank, from) = base.map_or((0, 0), |head| (head.rank, head.last_sequence));
+        if from <= sequence {
+            let since = since(loaded, &due.subscriber, from, sequence)?;
+            ranks.push((due, rank + since));
+        }
+    }
+    Ok(Some(Counted { created, sequence, ranks }))
+}
+
+fn since(loaded: &Loaded, subscriber: &SubscriberId, from: u64, to: u64) -> Result<u64, StoreError> {
+    let counted = loaded.rows(
+        "SELECT count(*) AS notices FROM notice WHERE subscriber = ?1 AND sequence > ?2 AND sequence <= ?3",
+        params![subscriber.as_str(), number(from), number(to)],
+        |row| row.unsigned::<u64>("notices"),
+    )?;
+    Ok(counted.first().copied().unwrap_or_default())
 }

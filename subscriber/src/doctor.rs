@@ -1,27 +1,21 @@
 //! What `check` of a bridge looks at beyond its configuration: its own machine, what the server lets this agency do, and
 //! its durable. It changes nothing. What a finding means: `sallyport_link::doctor`.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use async_nats::Request;
-use sallyport_link::{
-    connect::JETSTREAM_TIMEOUT,
-    doctor::{
-        Code, Finding, Report,
-        durable::{self, Handler},
-        folder,
-        line::{self, Line},
-        need::{self, NO_NUMBER, Need, Try},
-        seeds,
-    },
+use sallyport_link::doctor::{
+    Code, Finding, Report,
+    durable::{self, BRIDGE},
+    folder,
+    line::{self, Line},
+    need::{self, NO_NUMBER, Need, Try},
+    seeds,
 };
 use sallyport_proto::subject::{self, ReceiptKind};
 use serde_json::Value;
 
 use crate::{bridge, config::Config, hand_over::Sink};
-
-/// A message is in work until its receipt has a PubAck: nothing is said of it before. The first redelivery is `provision`'s.
-const BRIDGE: Handler = Handler { silent_max: JETSTREAM_TIMEOUT, relieved_within: Duration::from_secs(10) };
 
 /// Looks at everything; with `offline` at this machine alone.
 pub async fn look(file: &Path, config: &Config, offline: bool) -> Report {
@@ -32,11 +26,7 @@ pub async fn look(file: &Path, config: &Config, offline: bool) -> Report {
         report.add(folder::look_and_judge("the folder of notices", dir));
     }
     if offline {
-        report.add([Finding::not_seen(
-            Code::Offline,
-            "server, permissions, durable and clock were not looked at, as asked",
-            "check again without --offline",
-        )]);
+        report.add_offline("server, permissions, durable and clock");
         return report;
     }
     match line::connect(bridge::login(config)).await {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Code, Finding};
+use crate::connect::JETSTREAM_TIMEOUT;
 
 /// How the program at a durable works.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,11 @@ pub struct Handler {
     /// Somebody else must get a dead program's messages this soon.
     pub relieved_within: Duration,
 }
+
+/// A bridge's work on one message: store, receipt, PubAck (one JetStream time-out). Nothing is said of it before; the first
+/// redelivery is `provision`'s.
+pub const BRIDGE: Handler =
+    Handler { silent_max: JETSTREAM_TIMEOUT, relieved_within: Duration::from_secs(10) };
 
 /// `label`: "durable relay on INGEST"; `config`: as `CONSUMER.INFO` states it.
 pub fn judge(label: &str, config: &Value, handler: Handler) -> Vec<Finding> {

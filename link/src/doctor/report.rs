@@ -19,6 +19,15 @@ impl Report {
         self.findings.extend(findings);
     }
 
+    /// Says what was not looked at because nothing outside this machine was to be.
+    pub fn add_offline(&mut self, left_out: &str) {
+        self.add([Finding::not_seen(
+            Code::Offline,
+            format!("{left_out} were not looked at, as asked"),
+            "check again without --offline",
+        )]);
+    }
+
     /// The findings.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

@@ -110,11 +110,11 @@ impl Keeper {
                 registry
             }
             Err(refused) => {
-                let saying = Some((stamp, chain(&refused)));
-                if saying != self.refused {
-                    let (why, in_force) = (chain(&refused), self.in_force.0);
+                let said = (stamp, chain(&refused));
+                if self.refused.as_ref() != Some(&said) {
+                    let (why, in_force) = (&said.1, self.in_force.0);
                     tracing::error!(why, in_force, "the changed registry is refused; the one in force stays");
-                    self.refused = saying;
+                    self.refused = Some(said);
                 }
                 None
             }

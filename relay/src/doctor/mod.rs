@@ -31,11 +31,7 @@ pub async fn look(config: &Config, offline: bool) -> Report {
     report.add(seeds::look(&config.file));
     report.add(folder::look_and_judge("the store", &config.store_dir));
     if offline {
-        report.add([Finding::not_seen(
-            Code::Offline,
-            "servers, streams, durables, permissions and clocks were not looked at, as asked",
-            "check again without --offline",
-        )]);
+        report.add_offline("servers, streams, durables, permissions and clocks");
         return report;
     }
     let servers = servers(config, &mut report).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sallyport_link::doctor::{
     Code, Finding,
-    durable::{self, Handler},
+    durable::{self, BRIDGE, Handler},
 };
 use sallyport_proto::{registry::Registry, subject};
 use sallyport_relay_core::admit::OBSERVED_AGE_MAX;
@@ -27,14 +27,8 @@ const LONGEST_OUTAGE: Duration = Duration::from_secs(OBSERVED_AGE_MAX.as_secs().
 /// again.
 const DELIVER_KEEPS: Duration = LONGEST_OUTAGE.saturating_add(Duration::from_secs(2 * 24 * 60 * 60));
 
-/// A relay node says that work goes on after half the wait; a bridge does not, and has a try for a PubAck to make.
+/// A relay node says that work goes on after half the wait; a bridge does not.
 const RELAY: Handler = Handler { silent_max: in_hand::SILENT_MAX, relieved_within: in_hand::ACK_WAIT };
-/// A bridge's work on one message: store, receipt, PubAck (one JetStream time-out).
-const BRIDGE: Handler = Handler {
-    silent_max: sallyport_link::connect::JETSTREAM_TIMEOUT,
-    relieved_within: Duration::from_secs(10),
-};
-
 const EDIT: &str = "run `sallyport-relay provision`; what it reports as DRIFT is for a person: nats stream edit (docs/operating.md)";
 
 pub(super) fn judge(config: &Config, seen: &Seen) -> Vec<Finding> {

@@ -53,6 +53,26 @@ fn end_all_but_the_server(world: &mut World) {
     }
 }
 
+/// After a restore: every event comes to the relay again and is answered from its record; every notice to its subscriber,
+/// which knows it. So many were told and routed before, and the hand-over logs said this.
+async fn goes_on_as_it_was(
+    world: &mut World,
+    day: &Day,
+    (told, routed): (usize, usize),
+    logged: BTreeMap<String, String>,
+) {
+    world.render_accounts().unwrap();
+    world.server.restart().unwrap();
+    world.provision().unwrap();
+    world.start_everything().unwrap();
+    day.acknowledged(world, AFTER_REDELIVERY).await.unwrap();
+    let hub = world.hub().await.unwrap();
+    hub.settled("INGEST", "relay", AFTER_REDELIVERY).await.unwrap();
+    assert_eq!(hub.notices("*").await.unwrap().len(), told, "no notice was added");
+    assert_eq!(hub.routed().await.unwrap().len(), routed, "nothing was routed again");
+    assert_eq!(logs(world), logged, "nothing was handed over again");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twice() {
     let mut world = World::provisioned(|_| {}).await.unwrap();
@@ -92,17 +112,7 @@ async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twi
     let (code, said) = restore(&world, &folder, &["--resume"]);
     assert_eq!(code, 0, "{said}");
 
-    world.render_accounts().unwrap();
-    world.server.restart().unwrap();
-    world.provision().unwrap();
-    world.start_everything().unwrap();
-    // Every event comes to the relay again and is answered from its record; every notice to its subscriber, which knows it.
-    day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
-    let hub = world.hub().await.unwrap();
-    hub.settled("INGEST", "relay", AFTER_REDELIVERY).await.unwrap();
-    assert_eq!(hub.notices("*").await.unwrap().len(), told, "no notice was added");
-    assert_eq!(hub.routed().await.unwrap().len(), routed, "nothing was routed again");
-    assert_eq!(logs(&world), logged, "nothing was handed over again");
+    goes_on_as_it_was(&mut world, &day, (told, routed), logged).await;
     assert!(
         world.log_of(RELAY).contains("this is not the stream that was folded"),
         "{}",
@@ -151,14 +161,5 @@ async fn an_archive_with_a_hole_is_restored_only_when_a_person_accepts_it() {
     assert!(code == DATA && said.contains("--accept-gaps"), "{code}: {said}");
     let (code, said) = restore(&world, &folder, &["--accept-gaps"]);
     assert_eq!(code, 0, "{said}");
-    world.render_accounts().unwrap();
-    world.server.restart().unwrap();
-    world.provision().unwrap();
-    world.start_everything().unwrap();
-    day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
-    let hub = world.hub().await.unwrap();
-    hub.settled("INGEST", "relay", AFTER_REDELIVERY).await.unwrap();
-    assert_eq!(hub.notices("*").await.unwrap().len(), told, "the hole stays a hole");
-    assert_eq!(hub.routed().await.unwrap().len(), routed, "nothing was routed again");
-    assert_eq!(logs(&world), logged, "nothing was handed over again");
+    goes_on_as_it_was(&mut world, &day, (told, routed), logged).await;
 }
