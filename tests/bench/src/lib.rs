@@ -36,7 +36,7 @@ pub use crate::{
     machine::Machine,
     paced::{Paced, Step},
     percentiles::Percentiles,
-    report::{FanOut, FloorPaced, Report, Round},
+    report::{FanOut, FloorCpu, FloorPaced, Report, Round},
     route::{Routes, SUBSCRIPTIONS},
 };
 
@@ -103,6 +103,25 @@ pub fn floor(stage: &Stage, replicas: usize) -> Result<Floor> {
     Ok(Floor { url: stage.url(), login: stage::FLOOR_LOGIN, replicas, keys: (signer, key) })
 }
 
+/// One run of a floor.
+struct FloorBurst {
+    per_s: f64,
+    cpu_us_per_event: FloorCpu,
+}
+
+impl FloorBurst {
+    fn mean(self, other: Self) -> Self {
+        let (a, b) = (self.cpu_us_per_event, other.cpu_us_per_event);
+        Self {
+            per_s: (self.per_s + other.per_s) / 2.0,
+            cpu_us_per_event: FloorCpu {
+                server: (a.server + b.server) / 2.0,
+                programs: (a.programs + b.programs) / 2.0,
+            },
+        }
+    }
+}
+
 struct Bench<'a> {
     size: Size,
     replicas: usize,
@@ -147,23 +166,40 @@ impl Bench<'_> {
         let mut rounds = Vec::new();
         for number in 1..=self.size.rounds {
             (self.say)(&format!("Burst {number} of {}: floors, product, floors ...", self.size.rounds));
-            let before = (self.floor_per_s(BARE).await?, self.floor_per_s(WAY_FROM_OUTBOX).await?);
+            let bare_before = self.floor_burst(stage, BARE).await?;
+            let signed_before = self.floor_burst(stage, WAY_FROM_OUTBOX).await?;
             let ori = burst_ori(number);
             let plan = Plan { ori: &ori, events: self.size.burst, told: 1 };
             let product = burst::run(stage, broker, &plan).await?;
-            let after = (self.floor_per_s(BARE).await?, self.floor_per_s(WAY_FROM_OUTBOX).await?);
+            let bare = bare_before.mean(self.floor_burst(stage, BARE).await?);
+            let signed = signed_before.mean(self.floor_burst(stage, WAY_FROM_OUTBOX).await?);
             rounds.push(Round {
-                bare_per_s: (before.0 + after.0) / 2.0,
-                signed_per_s: (before.1 + after.1) / 2.0,
+                bare_per_s: bare.per_s,
+                signed_per_s: signed.per_s,
+                signed_cpu_us_per_event: signed.cpu_us_per_event,
                 product,
             });
         }
         Ok(rounds)
     }
 
-    async fn floor_per_s(&self, shares: Shares) -> Result<f64> {
-        let reached = self.floor.run(self.size.burst, None, shares).await?;
-        Ok(self.size.burst as f64 / reached.whole.as_secs_f64())
+    async fn floor_burst(&self, stage: &mut Stage, shares: Shares) -> Result<FloorBurst> {
+        let events = self.size.burst;
+        let servers = stage.server_pids();
+        let took = || Ok::<_, anyhow::Error>([usage::cpu(&servers)?, usage::cpu(&[std::process::id()])?]);
+        let before = took()?;
+        let reached = self.floor.run(events, None, shares).await?;
+        let [server, programs] = took()?;
+        let each = |now: Duration, before: Duration| {
+            now.saturating_sub(before).as_secs_f64() * 1e6 / events as f64
+        };
+        Ok(FloorBurst {
+            per_s: events as f64 / reached.whole.as_secs_f64(),
+            cpu_us_per_event: FloorCpu {
+                server: each(server, before[0]),
+                programs: each(programs, before[1]),
+            },
+        })
     }
 
     async fn paced(&self, stage: &mut Stage, broker: &Broker, port: u16) -> Result<(FloorPaced, Paced)> {

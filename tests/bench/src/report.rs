@@ -43,8 +43,19 @@ pub struct Round {
     pub bare_per_s: f64,
     /// The signed floor's.
     pub signed_per_s: f64,
+    /// What the signed floor took of the processor, microseconds for one event.
+    pub signed_cpu_us_per_event: FloorCpu,
     /// The product's.
     pub product: Burst,
+}
+
+/// Processor time of a floor, microseconds for one event. Its hops are tasks of the bench's own process.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct FloorCpu {
+    /// nats-server, all nodes together.
+    pub server: f64,
+    /// Publisher, hops and sink.
+    pub programs: f64,
 }
 
 /// The bare floor, paced.
@@ -255,6 +266,12 @@ impl Report {
             }
             let cpu = burst.cpu_us_per_event.iter().map(|(name, us)| format!("{name} {us:.0}"));
             writeln!(f, "  processor time, us an event: {}", cpu.collect::<Vec<_>>().join(", "))?;
+            let floor = middle.signed_cpu_us_per_event;
+            writeln!(
+                f,
+                "  the signed floor's: nats-server {:.0}, its own hops {:.0}",
+                floor.server, floor.programs
+            )?;
         }
         if let Some(signed) = self.signed_per_event() {
             writeln!(f, "  signatures an event: {:.2} made, {:.2} verified", signed.signed, signed.verified)?;

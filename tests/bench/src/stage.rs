@@ -197,6 +197,11 @@ impl Stage {
         ]
     }
 
+    /// The servers' processes.
+    pub fn server_pids(&mut self) -> Vec<u32> {
+        self.servers.pids()
+    }
+
     /// Fails when a program has ended, and says which.
     pub fn all_run(&mut self) -> Result<()> {
         for program in self.subscribers.iter_mut().chain(&mut self.relays) {
