@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("at least one jail, one agency, one node and one event are needed");
     }
     let chosen = sallyport_load::Options {
-        size: Size { facilities, subscribers, replicas, nodes: options.nodes },
+        size: Size { facilities, subscribers, cases: 0, replicas, nodes: options.nodes },
         events,
         over: Duration::from_secs(over_s),
         kill_every: options.kill_every_s.map(Duration::from_secs),

@@ -81,7 +81,7 @@ fn fan_out_ori(told: usize) -> String {
 /// Measures everything, with its files in `dir`; `say` hears how far it is.
 pub fn run(options: Options, dir: &Path, say: &dyn Fn(&str)) -> Result<Report> {
     let size = if options.quick { QUICK } else { FULL };
-    let machine = Machine::look();
+    let machine = Machine::look(dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("a runtime")?;
     say(&format!("Route decisions over {SUBSCRIPTIONS} subscriptions, in this process ..."));
     let routes = route::measure()?;

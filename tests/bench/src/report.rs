@@ -201,9 +201,10 @@ impl Report {
         let machine = &self.machine;
         writeln!(
             f,
-            "\nFigures: {} x {}, load {:.1} at the start{}",
+            "\nFigures: {} x {}, {:.0} syncs/s on its disk, load {:.1} at the start{}",
             machine.cores,
             machine.cpu,
+            machine.syncs_per_s,
             machine.load_before,
             if machine.was_busy() { " (BUSY: only the ratios mean anything)" } else { "" }
         )?;

@@ -80,6 +80,7 @@ fn subscribers() -> Vec<Subscriber> {
         command: Vec::new(),
         http_port: 0,
         subscribed: true,
+        cases: 0,
     };
     vec![
         Subscriber {

@@ -62,16 +62,10 @@ pub(crate) fn registry(instance: &Instance, keys: &Keys, file: &Path) -> anyhow:
             keys.connect(&s.id)?.public_key()
         )?;
         if s.subscribed {
-            write!(
-                out,
-                "[[subscriber.subscription]]\nid = \"{}-1\"\npurpose = {:?}\nlegal_basis = \"EXAMPLE\"\ncase_number = \"EX-1\"\nexpires = {LAST_DAY:?}\npriority = {:?}\nreceived_within_s = 30\nseen_within_s = 3600\n[subscriber.subscription.filter]\nrelease_states = {}\nreasons = {}\nrequests_only = {}\n",
-                s.id,
-                s.purpose,
-                s.priority,
-                list(&s.release_states),
-                list(&s.reasons),
-                s.requests_only
-            )?;
+            subscription(&mut out, s, &format!("{}-1", s.id), "[]")?;
+        }
+        for (case, f) in instance.facilities.iter().cycle().take(s.cases).enumerate() {
+            subscription(&mut out, s, &format!("{}-case-{case}", s.id), &format!("[{:?}]", f.ori))?;
         }
         write!(
             out,
@@ -86,6 +80,19 @@ pub(crate) fn registry(instance: &Instance, keys: &Keys, file: &Path) -> anyhow:
     let mut sig = file.as_os_str().to_owned();
     sig.push(".sig");
     save(Path::new(&sig), &registry::sign(&registrar, out.as_bytes()))
+}
+
+fn subscription(out: &mut String, s: &Subscriber, id: &str, facilities: &str) -> anyhow::Result<()> {
+    write!(
+        out,
+        "[[subscriber.subscription]]\nid = {id:?}\npurpose = {:?}\nlegal_basis = \"EXAMPLE\"\ncase_number = \"EX-1\"\nexpires = {LAST_DAY:?}\npriority = {:?}\nreceived_within_s = 30\nseen_within_s = 3600\n[subscriber.subscription.filter]\nfacilities = {facilities}\nrelease_states = {}\nreasons = {}\nrequests_only = {}\n",
+        s.purpose,
+        s.priority,
+        list(&s.release_states),
+        list(&s.reasons),
+        s.requests_only
+    )?;
+    Ok(())
 }
 
 fn agreement(subscriber: &str) -> String {

@@ -98,6 +98,8 @@ pub struct Subscriber {
     pub http_port: u16,
     /// Without a subscription it matches nothing, and still is told of corrections.
     pub subscribed: bool,
+    /// Further subscriptions, each for one of the instance's jails: what an agency with many open cases has.
+    pub cases: usize,
 }
 
 impl Subscriber {
@@ -116,6 +118,7 @@ impl Subscriber {
             command: Vec::new(),
             http_port: 0,
             subscribed: true,
+            cases: 0,
         }
     }
 }

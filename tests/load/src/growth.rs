@@ -1,4 +1,4 @@
-//! How the cost of a notice grows with the number of jails, of agencies, and of what waits: countries of several sizes,
+//! How the cost of a notice grows with the number of jails, of agencies, of subscriptions, and of what waits: countries of several sizes,
 //! the same backlog in each.
 
 use std::path::Path;
@@ -11,6 +11,8 @@ use crate::{Scenario, scenario, world};
 /// What is varied.
 const FACILITIES: [usize; 4] = [1, 100, 1_000, 3_143];
 const SUBSCRIBERS: [usize; 4] = [1, 10, 100, 500];
+/// Of all agencies together.
+const SUBSCRIPTIONS: [usize; 4] = [10, 100, 1_000, 10_000];
 const BACKLOGS: [u64; 4] = [1_000, 3_000, 10_000, 30_000];
 /// What stays while another thing is varied.
 const FACILITIES_OTHERWISE: usize = 100;
@@ -32,7 +34,7 @@ pub struct Point {
     pub relay_mib: f64,
 }
 
-/// Three curves.
+/// Four curves.
 #[derive(Debug, Clone, Serialize)]
 pub struct Growth {
     /// Of every stream.
@@ -41,6 +43,8 @@ pub struct Growth {
     pub facilities: Vec<Point>,
     /// By the number of agencies.
     pub subscribers: Vec<Point>,
+    /// By the number of subscriptions.
+    pub subscriptions: Vec<Point>,
     /// By what waits.
     pub backlog: Vec<Point>,
 }
@@ -49,14 +53,20 @@ pub struct Growth {
 pub(crate) fn measure(replicas: usize, quick: bool, dir: &Path, say: &dyn Fn(&str)) -> Result<Growth> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("a runtime")?;
     let mut number = 0;
-    let mut point = |facilities: usize, subscribers: usize, events: u64, x: u64| -> Result<Point> {
+    let usual = world::Size {
+        facilities: FACILITIES_OTHERWISE,
+        subscribers: SUBSCRIBERS_OTHERWISE,
+        cases: 0,
+        replicas,
+        nodes: 1,
+    };
+    let mut point = |size: world::Size, events: u64, x: u64| -> Result<Point> {
         number += 1;
-        let size = world::Size { facilities, subscribers, replicas, nodes: 1 };
         say(&format!("{size}, {events} events waiting ..."));
         let mut country = world::Country::make(&size, &dir.join(format!("country-{number}")), &runtime)?;
         // New connections and files are not what is measured.
-        scenario::play(Scenario::Burst { events: 200 }, &mut country, &runtime)?;
-        let run = scenario::play(Scenario::Backlog { events }, &mut country, &runtime)?;
+        scenario::play(Scenario::Burst { events: 200 }, &mut country, &runtime, say)?;
+        let run = scenario::play(Scenario::Backlog { events }, &mut country, &runtime, say)?;
         country.end()?;
         let of = |name: &str| run.programs.iter().find(|process| process.name == name);
         let us = |name| of(name).map_or(f64::NAN, |process| process.cpu_s * 1e6 / run.notices.max(1) as f64);
@@ -71,15 +81,22 @@ pub(crate) fn measure(replicas: usize, quick: bool, dir: &Path, say: &dyn Fn(&st
     let some = |len: usize| if quick { len - 1 } else { len };
     let facilities = FACILITIES[..some(FACILITIES.len())]
         .iter()
-        .map(|n| point(*n, SUBSCRIBERS_OTHERWISE, BACKLOG_OTHERWISE, *n as u64))
+        .map(|n| point(world::Size { facilities: *n, ..usual.clone() }, BACKLOG_OTHERWISE, *n as u64))
         .collect::<Result<_>>()?;
     let subscribers = SUBSCRIBERS[..some(SUBSCRIBERS.len())]
         .iter()
-        .map(|n| point(FACILITIES_OTHERWISE, *n, BACKLOG_OTHERWISE, *n as u64))
+        .map(|n| point(world::Size { subscribers: *n, ..usual.clone() }, BACKLOG_OTHERWISE, *n as u64))
+        .collect::<Result<_>>()?;
+    let subscriptions = SUBSCRIPTIONS[..some(SUBSCRIPTIONS.len())]
+        .iter()
+        .map(|n| {
+            let cases = n / SUBSCRIBERS_OTHERWISE - 1;
+            point(world::Size { cases, ..usual.clone() }, BACKLOG_OTHERWISE, *n as u64)
+        })
         .collect::<Result<_>>()?;
     let backlog = BACKLOGS[..some(BACKLOGS.len())]
         .iter()
-        .map(|n| point(FACILITIES_OTHERWISE, SUBSCRIBERS_OTHERWISE, *n, *n))
+        .map(|n| point(usual.clone(), *n, *n))
         .collect::<Result<_>>()?;
-    Ok(Growth { replicas, facilities, subscribers, backlog })
+    Ok(Growth { replicas, facilities, subscribers, subscriptions, backlog })
 }

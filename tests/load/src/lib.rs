@@ -51,15 +51,18 @@ const FLOOR_MESSAGES: u64 = 5_000;
 /// how far it is.
 pub fn run(options: &Options, dir: &Path, say: &dyn Fn(&str)) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("a runtime")?;
-    let machine = sallyport_bench::Machine::look();
+    let machine = sallyport_bench::Machine::look(dir)?;
     say(&format!("Making {} ...", options.size));
     let mut country = world::Country::make(&options.size, dir, &runtime)?;
+    say(&format!("Nothing happens for {} s ...", scenario::QUIET.as_secs()));
+    let quiet = scenario::quiet(&mut country, &runtime)?;
+    quiet.iter().for_each(|program| say(&format!("  {}", program.quiet())));
     say("Floors ...");
     let before = floors(&country, &runtime)?;
     let mut runs = Vec::new();
     let mut play = |scenario: Scenario, country: &mut world::Country| -> Result<()> {
         say(&format!("{scenario} ..."));
-        let run = scenario::play(scenario, country, &runtime)?;
+        let run = scenario::play(scenario, country, &runtime, say)?;
         say(&format!("  {run}"));
         runs.push(run);
         Ok(())
@@ -73,7 +76,7 @@ pub fn run(options: &Options, dir: &Path, say: &dyn Fn(&str)) -> Result<Report> 
     }
     let after = floors(&country, &runtime)?;
     country.end()?;
-    Ok(Report { machine, size: options.size.clone(), floors: before.mean(&after), runs })
+    Ok(Report { machine, size: options.size.clone(), quiet, floors: before.mean(&after), runs })
 }
 
 /// Measures how the cost of a notice grows.

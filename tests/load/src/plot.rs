@@ -21,6 +21,7 @@ pub fn draw(growth: &Growth, dir: &Path) -> Result<Vec<PathBuf>> {
     let curves = [
         ("facilities", "jails", &growth.facilities),
         ("subscribers", "agencies", &growth.subscribers),
+        ("subscriptions", "subscriptions", &growth.subscriptions),
         ("backlog", "events waiting", &growth.backlog),
     ];
     curves
@@ -68,13 +69,18 @@ mod tests {
         let point =
             |x, us| Point { x, relay_us: us, servers_us: us * 2.0, notices_per_s: 1.0, relay_mib: 1.0 };
         let points = vec![point(1, 100.0), point(100, 120.0), point(3_143, 125.0)];
-        let growth =
-            Growth { replicas: 1, facilities: points.clone(), subscribers: points.clone(), backlog: points };
+        let growth = Growth {
+            replicas: 1,
+            facilities: points.clone(),
+            subscribers: points.clone(),
+            subscriptions: points.clone(),
+            backlog: points,
+        };
         let dir = std::env::temp_dir().join(format!("sallyport-plot-{}", std::process::id()));
         let files = draw(&growth, &dir).unwrap();
         let text = std::fs::read_to_string(&files[0]).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(files.len(), 3);
+        assert_eq!(files.len(), 4);
         assert!(text.contains("by jails") && text.matches("<polyline").count() >= 2, "{text}");
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::atomic::Ordering, time::Duration};
 use sallyport_bench::{Machine, Percentiles};
 use serde::Serialize;
 
-use crate::{Scenario, tally::Tally, world::Size};
+use crate::{Scenario, scenario::QUIET, tally::Tally, world::Size};
 
 /// What the same servers carry without the product's logic.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -34,6 +34,14 @@ pub struct Process {
     pub cpu_s: f64,
     /// Resident at the end, MiB.
     pub resident_mib: f64,
+}
+
+impl Process {
+    /// In words, for a time in which nothing happened.
+    pub(crate) fn quiet(&self) -> String {
+        let share = 100.0 * self.cpu_s / QUIET.as_secs_f64();
+        format!("{}: {share:.0} % of a processor, {:.0} MiB", self.name, self.resident_mib)
+    }
 }
 
 /// One scenario that was played.
@@ -131,6 +139,8 @@ pub struct Report {
     pub machine: Machine,
     /// How large.
     pub size: Size,
+    /// What the programs took while nothing happened.
+    pub quiet: Vec<Process>,
     /// On the same servers, before and after.
     pub floors: FloorRates,
     /// What was played.
@@ -153,7 +163,12 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let busy = if self.machine.was_busy() { " BUSY WITH OTHER WORK when it began" } else { "" };
-        writeln!(f, "{} on {} x {}{busy}", self.size, self.machine.cores, self.machine.cpu)?;
+        let Machine { cores, cpu, syncs_per_s, .. } = &self.machine;
+        writeln!(f, "{} on {cores} x {cpu}, {syncs_per_s:.0} syncs/s on its disk{busy}", self.size)?;
+        writeln!(f, "while nothing happens")?;
+        for program in &self.quiet {
+            writeln!(f, "  {}", program.quiet())?;
+        }
         let FloorRates { bare_per_s, signed_per_s } = self.floors;
         writeln!(f, "floors: {bare_per_s:.0}/s bare, {signed_per_s:.0}/s signed")?;
         for run in &self.runs {

@@ -33,6 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) const STALLED_AFTER: Duration = Duration::from_secs(90);
 /// No progress for this long: some answers were lost.
 const LOST_AFTER: Duration = Duration::from_secs(15);
+/// For so long the cost of a country in which nothing happens is measured.
+pub(crate) const QUIET: Duration = Duration::from_secs(15);
+/// Between two words on how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 /// The same choices every time.
 const SEED: u64 = 3_143;
 
@@ -85,8 +89,20 @@ impl Scenario {
     }
 }
 
+/// What every program takes while nobody is released: pulls, heartbeats, heads.
+pub(crate) fn quiet(country: &mut Country, runtime: &Runtime) -> Result<Vec<Process>> {
+    let before = Usage::of(&mut country.stage)?;
+    runtime.block_on(tokio::time::sleep(QUIET));
+    before.until(&mut country.stage)
+}
+
 /// Plays one scenario to its end: every event accepted, every notice received.
-pub(crate) fn play(scenario: Scenario, country: &mut Country, runtime: &Runtime) -> Result<Run> {
+pub(crate) fn play(
+    scenario: Scenario,
+    country: &mut Country,
+    runtime: &Runtime,
+    say: &dyn Fn(&str),
+) -> Result<Run> {
     let Country { stage, jails, agencies, tally } = country;
     let mine = Arc::new(Tally::new());
     tally.store(mine.clone());
@@ -97,10 +113,10 @@ pub(crate) fn play(scenario: Scenario, country: &mut Country, runtime: &Runtime)
             let began = Instant::now();
             let pace = over.div_f64(plan.len().max(1) as f64);
             let kills = beside(stage, kill_every, || {
-                runtime.block_on(async {
+                runtime.block_on(telling(&mine, say, async {
                     publish(plan, Some(pace)).await?;
                     arrived(&mine, jails).await
-                })
+                }))
             })?;
             // Killed servers have counters of their own: figures of processor time would be too low.
             let usage = if kills > 0 { Vec::new() } else { before.until(stage)? };
@@ -109,21 +125,21 @@ pub(crate) fn play(scenario: Scenario, country: &mut Country, runtime: &Runtime)
         Scenario::Burst { .. } => {
             let before = Usage::of(stage)?;
             let began = Instant::now();
-            runtime.block_on(async {
+            runtime.block_on(telling(&mine, say, async {
                 publish(plan, None).await?;
                 arrived(&mine, jails).await
-            })?;
+            }))?;
             Ok(Run::of(scenario, &mine, began.elapsed(), before.until(stage)?, 0))
         }
         Scenario::Backlog { .. } => {
             stage.end_relays()?;
             // Nobody answers for as long as this takes: copies of all of it would say nothing.
             jails.hold_resends(true);
-            runtime.block_on(publish(plan, None))?;
+            runtime.block_on(telling(&mine, say, publish(plan, None)))?;
             stage.start_relays()?;
             let before = Usage::of(stage)?;
             let began = runtime.block_on(first_arrival(&mine))?;
-            runtime.block_on(arrived(&mine, jails))?;
+            runtime.block_on(telling(&mine, say, arrived(&mine, jails)))?;
             jails.hold_resends(false);
             Ok(Run::of(scenario, &mine, began.elapsed(), before.until(stage)?, 0))
         }
@@ -162,6 +178,22 @@ async fn publish(plan: Plan, pace: Option<Duration>) -> Result<()> {
     });
     let stating = due.map_ok(|(jail, told)| async move { jail.state(&told).await });
     stating.try_buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+/// Says now and then how far `work` is.
+async fn telling(tally: &Tally, say: &dyn Fn(&str), work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::pin!(work);
+    loop {
+        match tokio::time::timeout(SAY_EVERY, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => {
+                let [accepted, published, received, due] = tally.progress();
+                say(&format!(
+                    "  ... {accepted} of {published} events accepted, {received} of {due} notices received"
+                ));
+            }
+        }
+    }
 }
 
 /// Waits until everything that was published is accepted and received.

@@ -23,6 +23,8 @@ pub struct Size {
     pub facilities: usize,
     /// Agencies.
     pub subscribers: usize,
+    /// Subscriptions of each agency for one jail, beside the one that takes everything.
+    pub cases: usize,
     /// Of every stream: 1 on one server, 3 on a cluster.
     pub replicas: usize,
     /// Relay nodes.
@@ -31,10 +33,12 @@ pub struct Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { facilities, subscribers, replicas, nodes } = self;
+        let Self { facilities, subscribers, cases, replicas, nodes } = self;
         write!(
             f,
-            "{facilities} jails, {subscribers} agencies, {replicas} replica{}, {nodes} relay node{}",
+            "{facilities} jails, {subscribers} agencies with {} subscriptions each, {replicas} replica{}, \
+             {nodes} relay node{}",
+            cases + 1,
             if *replicas == 1 { "" } else { "s" },
             if *nodes == 1 { "" } else { "s" }
         )
@@ -93,7 +97,7 @@ fn instance(size: &Size, dir: &Path) -> Instance {
         replicas: size.replicas,
         nodes: (0..size.nodes).map(|number| format!("n{number}")).collect(),
         facilities: (0..size.facilities).map(facility).collect(),
-        subscribers: (0..size.subscribers).map(subscriber).collect(),
+        subscribers: (0..size.subscribers).map(|number| subscriber(number, size.cases)).collect(),
         exercise_id: "load".into(),
         max_file_store_bytes: FILE_STORE_BYTES,
     }
@@ -110,8 +114,9 @@ fn facility(number: usize) -> Facility {
     }
 }
 
-fn subscriber(number: usize) -> Subscriber {
-    Subscriber::of_everything(&format!("load-{number:03}"), number, &format!("Invented Office {number}"))
+fn subscriber(number: usize, cases: usize) -> Subscriber {
+    let (id, name) = (format!("load-{number:03}"), format!("Invented Office {number}"));
+    Subscriber { cases, ..Subscriber::of_everything(&id, number, &name) }
 }
 
 fn read_registry(instance: &Instance) -> Result<Registry> {

@@ -34,7 +34,7 @@ fn report() -> Report {
         product,
     };
     Report {
-        machine: Machine { cpu: "a machine".into(), cores: 2, load_before: 0.1, at: 0 },
+        machine: Machine { cpu: "a machine".into(), cores: 2, load_before: 0.1, syncs_per_s: 900.0, at: 0 },
         replicas: 1,
         n: 100,
         rounds: vec![

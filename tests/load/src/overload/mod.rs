@@ -39,7 +39,7 @@ pub struct Overload {
 
 /// Plays both, `events` each; files go to `dir`, `say` hears how far it is.
 pub fn overload(events: u64, dir: &Path, say: &dyn Fn(&str)) -> Result<Overload> {
-    let machine = Machine::look();
+    let machine = Machine::look(dir)?;
     let agent = agent_backlog(events, &dir.join("agent"), say)?;
     let relay = relay_backlog(events, &dir.join("relay"), say)?;
     Ok(Overload { machine, agent, relay })

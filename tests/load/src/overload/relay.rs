@@ -30,10 +30,10 @@ pub struct RelayRun {
 
 pub(super) fn play(events: u64, dir: &Path, say: &dyn Fn(&str)) -> Result<RelayRun> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("a runtime")?;
-    let size = Size { facilities: FACILITIES, subscribers: SUBSCRIBERS, replicas: 1, nodes: 1 };
+    let size = Size { facilities: FACILITIES, subscribers: SUBSCRIBERS, cases: 0, replicas: 1, nodes: 1 };
     say(&format!("{size}: {events} events wait on INGEST ..."));
     let mut country = Country::with_store(&size, dir, &runtime, store_bytes(events))?;
-    let run = scenario::play(Scenario::Backlog { events }, &mut country, &runtime)?;
+    let run = scenario::play(Scenario::Backlog { events }, &mut country, &runtime, say)?;
     let relays = country.stage.pids().into_iter().filter(|(name, _)| *name == "relay");
     let pids: Vec<u32> = relays.flat_map(|(_, pids)| pids).collect();
     let relay_peak_mib = pids.iter().map(|pid| usage::peak_mib(*pid)).sum::<Result<f64>>()?;
