@@ -23,7 +23,7 @@ use sallyport_proto::{
 
 /// Reads of one message each, at the same time.
 const AT_ONCE: usize = 32;
-/// All of them: a country's 3,643 parties take 2 s on one machine, and much longer only where the server does not answer.
+/// All of them. One message each: it takes longer only where the server does not answer.
 const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 /// The others are counted.
 const NAMED_MAX: usize = 20;
