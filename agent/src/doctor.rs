@@ -8,7 +8,7 @@ use sallyport_link::doctor::{
     Code, Finding, Report, folder,
     line::{self, Line},
     need::{self, Need, Outcome, Try},
-    seeds,
+    seeds, version,
 };
 use sallyport_proto::{catchup::CatchupRequest, provenance::Provenance, subject};
 
@@ -22,6 +22,7 @@ use crate::{
 /// Looks at everything; with `offline` at this machine alone.
 pub(crate) async fn look(file: &Path, config: &Config, offline: bool) -> Report {
     let mut report = Report::default();
+    report.add(version::judge(&config.registry_at_start, BUILD));
     report.add(seeds::look(file));
     report.add(folder::look_and_judge("the store", &config.store_dir));
     report.add(config.intake.drop_dir.as_deref().and_then(folder::look_at_drop));

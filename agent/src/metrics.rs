@@ -16,9 +16,9 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use sallyport_link::connect::LinkCounters;
+use sallyport_link::{connect::LinkCounters, registry::too_old};
 
-use crate::status::Vitals;
+use crate::{intake::BUILD, status::Vitals};
 
 /// One metric as dashboards and alert rules know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,9 @@ described! {
     /// Gauge.
     REGISTRY_VERSION: "sallyport_agent_registry_version", [],
         "Version of the registry in force";
+    /// Gauge.
+    BELOW_MINIMUM_VERSION: "sallyport_agent_below_minimum_version", [],
+        "1 while the registry in force asks for a newer agent: this one goes on and will not start again";
     /// Counter.
     CUSTODIES: "sallyport_agent_intake_custodies", ["outcome"],
         "Custodies read from exports, by what became of them";
@@ -123,6 +126,7 @@ pub struct Metrics {
     aside: Gauge,
     connected: Gauge,
     registry_version: Gauge,
+    below_minimum_version: Gauge,
     custodies: Counters,
     caller_events: Counters,
     accept: Histogram,
@@ -148,6 +152,7 @@ impl Metrics {
             aside: Gauge::default(),
             connected: Gauge::default(),
             registry_version: Gauge::default(),
+            below_minimum_version: Gauge::default(),
             custodies: Family::default(),
             caller_events: Family::default(),
             accept: Histogram::new(exponential_buckets(start, factor, count)),
@@ -172,6 +177,7 @@ impl Metrics {
             (KEPT_ASIDE, &self.aside),
             (CONNECTED, &self.connected),
             (REGISTRY_VERSION, &self.registry_version),
+            (BELOW_MINIMUM_VERSION, &self.below_minimum_version),
         ] {
             registry.register(described.name, described.help, gauge.clone());
         }
@@ -251,8 +257,9 @@ impl Metrics {
     }
 
     /// Another registry is in force.
-    pub(crate) fn registry_version(&self, version: u64) {
-        self.registry_version.set(i64::try_from(version).unwrap_or(i64::MAX));
+    pub(crate) fn registry(&self, in_force: &sallyport_proto::registry::Registry) {
+        self.registry_version.set(i64::try_from(in_force.version).unwrap_or(i64::MAX));
+        self.below_minimum_version.set(i64::from(too_old(in_force, BUILD).is_some()));
     }
 
     /// What `/metrics` answers, with the store as it is now.

@@ -7,7 +7,7 @@ use sallyport_link::{
     connect::{self, LinkCounters, Login},
     lock::LockError,
     publish::chain,
-    registry::{self, FloorError},
+    registry::{self, FloorError, TooOld},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::{registry::Registry, subject};
@@ -20,7 +20,7 @@ use crate::{
     drop_folder::DropFolder,
     heartbeat::Pulse,
     http::{self, Interface},
-    intake::Intake,
+    intake::{BUILD, Intake},
     metrics::Metrics,
     publish::Publisher,
     store::{self, Kind, Store, StoreError, prune},
@@ -43,6 +43,9 @@ pub enum StartError {
     /// An older registry than this agent had in force, or its version cannot be kept.
     #[error(transparent)]
     Registry(#[from] FloorError),
+    /// The registry asks for a newer program.
+    #[error(transparent)]
+    TooOld(#[from] TooOld),
     /// The lock file.
     #[error("cannot say where the agent listens")]
     Lock(#[from] LockError),
@@ -71,6 +74,7 @@ pub enum StartError {
 
 /// Runs until a signal or a failing task; gives whether it ended well.
 pub async fn run(config: Config) -> Result<bool, StartError> {
+    registry::lets_start(&config.registry_at_start, BUILD)?;
     let facility = config.facility.clone();
     let (store, mut writer) = open_store(&config).await?;
     let keeper =
@@ -137,9 +141,9 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         shutdown: shutdown.clone(),
     };
     tasks.spawn("publish", OnError::ShutDown, publisher.run());
-    metrics.registry_version(in_force.borrow().version);
+    metrics.registry(&in_force.borrow());
     let put = move |new: Registry| {
-        metrics.registry_version(new.version);
+        metrics.registry(&new);
         in_force.send_replace(Arc::new(new));
     };
     tasks.spawn("registry", OnError::ShutDown, keeper.run(|_| Ok(()), put, shutdown.clone()));

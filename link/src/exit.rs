@@ -16,5 +16,6 @@ pub const UNAVAILABLE: u8 = 69;
 pub const SOFTWARE: u8 = 70;
 /// Another process holds what only one may hold (EX_TEMPFAIL).
 pub const BUSY: u8 = 75;
-/// The server is set up unsafely and the program refuses to run on it (EX_CONFIG).
+/// What was found is unsafe, and the program refuses to run on it: the server's settings, or this program below the
+/// registry's version floor (EX_CONFIG).
 pub const UNSAFE: u8 = 78;

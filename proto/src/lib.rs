@@ -27,6 +27,7 @@ pub mod routed;
 pub mod signed;
 pub mod subject;
 pub mod time;
+pub mod version;
 pub mod vocabulary;
 
 /// Wire types, generated from `sallyport/v1/*.proto` by `cargo xtask proto`. Decode, check, and leave them at the border.

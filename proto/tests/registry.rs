@@ -101,6 +101,19 @@ fn every_problem_is_named_at_once_with_its_line() {
 }
 
 #[test]
+fn a_version_floor_is_a_release_or_a_problem_with_its_line() {
+    assert_eq!(Registry::parse(&good()).unwrap().minimum_version, None, "an older registry has none");
+    let with =
+        |value: &str| good().replace("version = 3\n", &format!("version = 3\nminimum_version = {value}\n"));
+    let registry = Registry::parse(&with("\"0.10.2\"")).unwrap();
+    assert_eq!(registry.minimum_version.unwrap().to_string(), "0.10.2");
+    check_rejected(&with("\"0.2.0-rc.1\""), "minimum_version", "pre-release");
+    check_rejected(&with("0.2"), "minimum_version", "string");
+    let problems = Registry::parse(&with("\"0.2\"")).unwrap_err();
+    assert_eq!((problems[0].key.as_str(), problems[0].line), ("minimum_version", Some(3)), "{problems:?}");
+}
+
+#[test]
 fn keys_of_the_wrong_kind_and_shared_keys_are_refused() {
     let user = KeyPair::new_user().public_key();
     let text = good();

@@ -11,7 +11,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use sallyport_link::{
     config::ConfigProblems,
-    exit, private,
+    exit, private, registry,
     say::{complain, say},
     telemetry,
 };
@@ -22,6 +22,7 @@ use sallyport_proto::{
 use sallyport_relay::{
     config::Config,
     doctor, keys,
+    node::BUILD,
     provision::{self, Doors, Report},
     restore, service,
 };
@@ -186,6 +187,7 @@ async fn run(command: Command) -> u8 {
                 Err(service::StartError::Unsafe(error)) if !error.is_unavailable() => {
                     shout(exit::UNSAFE, &error)
                 }
+                Err(service::StartError::TooOld(error)) => shout(exit::UNSAFE, &error),
                 Err(error @ service::StartError::Busy { .. }) => shout(exit::BUSY, &error),
                 Err(service::StartError::Registry(error)) if error.is_of_registry() => {
                     shout(exit::CONFIG, &error)
@@ -236,6 +238,10 @@ async fn provision(file: &Path, server_config_only: bool, doors: Doors, json: bo
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
+    // What an old program renders and makes could lack what the new ones need.
+    if let Err(error) = registry::lets_start(&config.registry, BUILD) {
+        return shout(exit::UNSAFE, &error);
+    }
     let mut report = Report::default();
     let mut outcome = provision::render_server_config(&config, doors, &mut report);
     if outcome.is_ok() && !server_config_only {

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use arc_swap::ArcSwap;
 use async_nats::{Client, connection::State as Connection};
 use axum::{
     Router,
@@ -17,13 +18,16 @@ use axum::{
     routing::get,
 };
 use jiff::{SignedDuration, Timestamp};
-use sallyport_link::{clock, guard::guarded};
-use sallyport_proto::ids::{Ori, SubscriberId};
+use sallyport_link::{clock, guard::guarded, registry::too_old};
+use sallyport_proto::{
+    ids::{Ori, SubscriberId},
+    registry::Registry,
+};
 use sallyport_relay_core::ledger::Stream;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, track::store::Positions};
+use crate::{metrics::Metrics, node::BUILD, track::store::Positions};
 
 /// A model that was not known to be whole for so long is stale: what it says is UNKNOWN, never fine.
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -92,7 +96,7 @@ impl Health {
     }
 }
 
-/// What `/healthz` answers.
+/// Whether the relay delivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// All of the below is well.
@@ -109,6 +113,16 @@ pub struct Verdict {
     pub stalled: Vec<Stalled>,
 }
 
+/// What `/healthz` answers.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    verdict: Verdict,
+    /// The registry in force asks for a newer relay. No reason to be unwell: whoever restarts what is not healthy would end
+    /// a node that does not start again.
+    below_minimum_version: Option<String>,
+}
+
 /// What the pages need.
 #[derive(Clone)]
 pub struct Pages {
@@ -118,6 +132,8 @@ pub struct Pages {
     pub metrics: Arc<Metrics>,
     /// What its fold saw.
     pub health: Arc<Health>,
+    /// The registry in force.
+    pub registry: Arc<ArcSwap<Registry>>,
 }
 
 /// Why the pages are not served.
@@ -170,7 +186,8 @@ async fn healthz(State(pages): State<Pages>) -> Response {
     let connected = pages.client.connection_state() == Connection::Connected;
     let verdict = pages.health.judge(connected, clock::now());
     let status = if verdict.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, axum::Json(verdict)).into_response()
+    let below_minimum_version = too_old(&pages.registry.load(), BUILD).map(|why| why.to_string());
+    (status, axum::Json(Answer { verdict, below_minimum_version })).into_response()
 }
 
 #[cfg(test)]

@@ -107,6 +107,9 @@ described! {
     /// Gauge, from the read model.
     HEARTBEAT_AGE: "sallyport_relay_heartbeat_age_seconds", ["ori"],
         "Time since the last heartbeat of a facility; absent when there never was one; over 180 it is silent";
+    /// Gauge.
+    BELOW_MINIMUM_VERSION: "sallyport_relay_below_minimum_version", [],
+        "1 while the registry in force asks for a newer relay: this one goes on and will not start again";
     /// Counter.
     FOLDED: "sallyport_relay_folded_records", ["stream"],
         "Records folded into the read model since the process started";
@@ -138,6 +141,7 @@ pub struct Metrics {
     redelivered: Counters,
     forwarded: Counters,
     in_flight: Gauge,
+    below_minimum_version: Gauge,
     commit: Histogram,
     folded: Counters,
     unreadable: Counters,
@@ -168,6 +172,7 @@ impl Metrics {
             redelivered: Family::default(),
             forwarded: Family::default(),
             in_flight: Gauge::default(),
+            below_minimum_version: Gauge::default(),
             commit: Histogram::new(exponential_buckets(start, factor, count)),
             folded: Family::default(),
             unreadable: Family::default(),
@@ -201,6 +206,8 @@ impl Metrics {
         counter(FOLDED, &self.folded);
         counter(UNREADABLE, &self.unreadable);
         registry.register(IN_FLIGHT.name, IN_FLIGHT.help, self.in_flight.clone());
+        let below = self.below_minimum_version.clone();
+        registry.register(BELOW_MINIMUM_VERSION.name, BELOW_MINIMUM_VERSION.help, below);
         registry.register(COMMIT.name, COMMIT.help, self.commit.clone());
         registry.register(PENDING.name, PENDING.help, self.pending.clone());
         let by_facility = self.pending_by_facility.clone();
@@ -268,6 +275,11 @@ impl Metrics {
 
     pub(crate) fn unreadable(&self, stream: &'static str, records: u64) {
         self.unreadable.get_or_create(&of_stream(stream)).inc_by(records);
+    }
+
+    /// Whether the registry in force asks for a newer program than this one.
+    pub(crate) fn below_minimum_version(&self, below: bool) {
+        self.below_minimum_version.set(i64::from(below));
     }
 
     pub(crate) fn rebuilt(&self) {

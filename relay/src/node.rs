@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_nats::{Client, jetstream};
-use sallyport_link::clock;
+use sallyport_link::{clock, registry::too_old};
 use sallyport_proto::{
     ids::{InstanceId, NodeId},
     key::Signer,
@@ -51,6 +51,7 @@ impl Node {
 
     /// From here on every stage goes by it.
     pub fn put_in_force(&self, registry: Registry) {
+        self.metrics.below_minimum_version(too_old(&registry, BUILD).is_some());
         let registry = Arc::new(registry);
         self.routing.store(Arc::new(Routing::new(registry.clone(), clock::now())));
         self.registry.store(registry);

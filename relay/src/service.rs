@@ -10,7 +10,7 @@ use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
     lock::{Lock, LockError},
-    registry::{self, FloorError},
+    registry::{self, FloorError, TooOld},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -27,7 +27,7 @@ use crate::{
     in_hand, intake,
     mend::Mend,
     metrics::Metrics,
-    node::Node,
+    node::{BUILD, Node},
     provision::safety,
     track::{self, Fold},
 };
@@ -50,6 +50,9 @@ pub enum StartError {
     /// An older registry than this node had in force, or its version cannot be kept.
     #[error(transparent)]
     Registry(#[from] FloorError),
+    /// The registry asks for a newer program.
+    #[error(transparent)]
+    TooOld(#[from] TooOld),
     /// The connection cannot be made at all.
     #[error("cannot connect to {url}")]
     Connect {
@@ -63,11 +66,13 @@ pub enum StartError {
 
 /// Runs until a signal or a failing stage; gives whether it ended well.
 pub async fn run(config: Config) -> Result<bool, StartError> {
+    registry::lets_start(&config.registry, BUILD)?;
     let _lock = only_node_on(&config.store_dir)?;
     let source = registry::Source {
         file: config.registry_file.clone(),
         registrar: config.registrar.clone(),
         look_every: config.registry_reload,
+        build: BUILD,
     };
     let keeper = registry::Keeper::new(source, &config.store_dir, &config.registry)?;
     wait_for_safety(&config).await?;
@@ -129,7 +134,8 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     // Notices flow without the read model; only figures would be missing.
     tasks.spawn("track", OnError::GoOn, track::run(fold, node.shutdown.clone()));
     if let Some(listen) = config.http_listen {
-        let pages = Pages { client: client.clone(), metrics: node.metrics.clone(), health };
+        let (metrics, registry) = (node.metrics.clone(), node.registry.clone());
+        let pages = Pages { client: client.clone(), metrics, health, registry };
         tasks.spawn("http", OnError::ShutDown, http::run(listen, pages, node.shutdown.clone()));
     }
     let put = {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use sallyport_link::{
     clock,
     connect::{self, LinkCounters, Login},
-    registry::{self, FloorError},
+    registry::{self, FloorError, TooOld},
     tasks::{OnError, Tasks},
 };
 use sallyport_proto::subject;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    BUILD,
     acknowledge::Acknowledger,
     config::Config,
     hand_over::HandOver,
@@ -40,6 +41,9 @@ pub enum StartError {
     /// An older registry than this bridge had in force, or its version cannot be kept.
     #[error(transparent)]
     Registry(#[from] FloorError),
+    /// The registry asks for a newer program.
+    #[error(transparent)]
+    TooOld(#[from] TooOld),
     /// Not "the server is away": that is waited for.
     #[error("cannot connect")]
     Connect(#[from] async_nats::ConnectError),
@@ -47,6 +51,7 @@ pub enum StartError {
 
 /// Runs until a signal or `shutdown`; gives whether all went well.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<bool, StartError> {
+    registry::lets_start(&config.registry, BUILD)?;
     let _lock = Store::lock(&config.store_dir)?;
     let keeper = registry::Keeper::new(config.registry_source.clone(), &config.store_dir, &config.registry)?;
     let mut store = Store::open(&config.store_dir, &config.me)?;

@@ -19,7 +19,10 @@ use sallyport_proto::{
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::hand_over::{Command, Sink};
+use crate::{
+    BUILD,
+    hand_over::{Command, Sink},
+};
 
 /// What one bridge runs with.
 pub struct Config {
@@ -170,6 +173,7 @@ impl Config {
                 file: registry_file,
                 registrar: Some(registrar?),
                 look_every: Duration::from_secs(raw.registry.reload_s.max(1)),
+                build: BUILD,
             },
             nats_url: raw.nats.url.into_inner(),
             store_dir: near(&raw.store.dir),

@@ -10,16 +10,17 @@ use sallyport_link::doctor::{
     folder,
     line::{self, Line},
     need::{self, NO_NUMBER, Need, Try},
-    seeds,
+    seeds, version,
 };
 use sallyport_proto::subject::{self, ReceiptKind};
 use serde_json::Value;
 
-use crate::{bridge, config::Config, hand_over::Sink};
+use crate::{BUILD, bridge, config::Config, hand_over::Sink};
 
 /// Looks at everything; with `offline` at this machine alone.
 pub async fn look(file: &Path, config: &Config, offline: bool) -> Report {
     let mut report = Report::default();
+    report.add(version::judge(&config.registry, BUILD));
     report.add(seeds::look(file));
     report.add(folder::look_and_judge("the store", &config.store_dir));
     if let Sink::Files(dir) = &config.sink {

@@ -4,11 +4,12 @@ use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use async_nats::{Client, connection::State};
 use axum::{Json, Router, extract::State as Extract, http::StatusCode, response::IntoResponse, routing::get};
-use sallyport_link::{clock, connect::LinkCounters, guard::guarded, publish};
+use sallyport_link::{clock, connect::LinkCounters, guard::guarded, publish, registry::too_old};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    BUILD,
     metrics::{Look, Metrics},
     store::{SILENT_AFTER, Shared, Store, StoreError},
     trust::Current,
@@ -39,6 +40,8 @@ pub async fn serve(window: Window, listen: SocketAddr, shutdown: CancellationTok
     let routes =
         Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).with_state(window);
     let listener = tokio::net::TcpListener::bind(listen).await?;
+    let listen = listener.local_addr().unwrap_or(listen);
+    tracing::info!(%listen, "/metrics and /healthz");
     axum::serve(listener, guarded(routes)).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
@@ -58,6 +61,8 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
         "healthy": healthy,
         "connected": look.connected,
         "registry_version": look.registry_version,
+        // No reason to be unwell: whoever restarts what is not healthy would end a bridge that does not start again.
+        "below_minimum_version": look.too_old.map(|why| why.to_string()),
         "receipts_waiting": look.outbox_waiting,
         "receipts_oldest_s": look.outbox_oldest_seconds,
         "sink_waiting": look.sink_waiting,
@@ -90,10 +95,15 @@ impl Window {
         };
         let (sink, outbox, reach, breaker) = self.store.with(backlogs).await?;
         let now = crate::store::micros(now);
+        let (registry_version, too_old) = {
+            let registry = self.registry.borrow();
+            (registry.version, too_old(&registry, BUILD))
+        };
         let age = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1_000_000);
         Ok(Look {
             connected: self.client.connection_state() == State::Connected,
-            registry_version: self.registry.borrow().version,
+            registry_version,
+            too_old,
             sink_waiting: sink.0,
             sink_oldest_seconds: age(sink.1),
             sink_breaker_open_seconds: breaker.map(|since| age(Some(crate::store::micros(since)))),

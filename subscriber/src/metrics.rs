@@ -12,7 +12,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use sallyport_link::connect::LinkCounters;
+use sallyport_link::{connect::LinkCounters, registry::TooOld};
 
 use crate::store::{Counts, Reach};
 
@@ -44,6 +44,7 @@ pub struct Metrics {
 struct State {
     connected: Gauge,
     registry_version: Gauge,
+    below_minimum_version: Gauge,
     sink_waiting: Gauge,
     sink_oldest_seconds: Gauge,
     sink_breaker_open: Gauge,
@@ -63,6 +64,8 @@ pub struct Look {
     pub connected: bool,
     /// Registry in force.
     pub registry_version: u64,
+    /// That registry asks for a newer bridge.
+    pub too_old: Option<TooOld>,
     /// Notices that wait for the sink.
     pub sink_waiting: i64,
     /// Since when the oldest, seconds.
@@ -178,6 +181,7 @@ impl Metrics {
         let state = &self.state;
         state.connected.set(i64::from(look.connected));
         state.registry_version.set(i64::try_from(look.registry_version).unwrap_or(i64::MAX));
+        state.below_minimum_version.set(i64::from(look.too_old.is_some()));
         state.sink_waiting.set(look.sink_waiting);
         state.sink_oldest_seconds.set(look.sink_oldest_seconds);
         state.sink_breaker_open.set(i64::from(look.sink_breaker_open_seconds.is_some()));
@@ -202,6 +206,12 @@ impl State {
     fn register(&self, r: &mut Registry) {
         r.register("connected", "Whether the link to NATS stands", self.connected.clone());
         r.register("registry_version", "Version of the registry in force", self.registry_version.clone());
+        let below = self.below_minimum_version.clone();
+        r.register(
+            "below_minimum_version",
+            "1 while the registry in force asks for a newer bridge: this one goes on and will not start again",
+            below,
+        );
         r.register("sink_waiting", "Notices that wait for the sink", self.sink_waiting.clone());
         r.register("sink_oldest_seconds", "Age of the oldest of them", self.sink_oldest_seconds.clone());
         let open = self.sink_breaker_open.clone();

@@ -212,6 +212,7 @@ async fn run_agent(config: Config) -> u8 {
         Ok(true) => exit::OK,
         Ok(false) => exit::FAILED,
         Err(error @ StartError::Store(StoreError::Taken { .. })) => fail(exit::BUSY, &error),
+        Err(StartError::TooOld(error)) => fail(exit::UNSAFE, &error),
         Err(StartError::Registry(error)) if error.is_of_registry() => fail(exit::CONFIG, &error),
         Err(error) => fail(exit::UNAVAILABLE, &error),
     }

@@ -12,6 +12,7 @@ use sallyport_proto::{
 };
 
 use super::{Config, Facility, Intake, Seed, form};
+use crate::intake::BUILD;
 
 /// Without a setting: often enough that nobody waits for a dropped file, rare enough for a network share.
 const RESCAN_S: u32 = 10;
@@ -93,6 +94,7 @@ fn checked(path: &Path, problems: &mut ConfigProblems) -> Option<Config> {
             file: registry_file,
             registrar: pinned?,
             look_every: REGISTRY_LOOK_EVERY,
+            build: BUILD,
         },
         registry_at_start: registry?,
         nats_url: nats_url?,

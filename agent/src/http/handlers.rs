@@ -8,14 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use sallyport_link::{clock, publish::chain};
+use sallyport_link::{clock, publish::chain, registry::too_old};
 use sallyport_proto::ids::SubscriberId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Interface, UNANSWERED_TOO_LONG};
 use crate::{
-    intake::{EventStatus, ExportOptions, IntakeError, PingError},
+    intake::{BUILD, EventStatus, ExportOptions, IntakeError, PingError},
     status::{self, Vitals},
     store::{Reader, StoreError},
 };
@@ -125,7 +125,10 @@ pub(super) async fn health(State(at): State<Interface>) -> Result<Response, Fail
         false => (StatusCode::OK, "ok"),
         true => (StatusCode::SERVICE_UNAVAILABLE, "events wait for an answer of the relay"),
     };
-    Ok((code, Json(json!({ "status": word, "vitals": vitals }))).into_response())
+    // No reason to be unwell: whoever restarts what is not healthy would end an agent that does not start again.
+    let too_old = too_old(&at.intake.registry_now(), BUILD).map(|why| why.to_string());
+    let body = json!({ "status": word, "vitals": vitals, "below_minimum_version": too_old });
+    Ok((code, Json(body)).into_response())
 }
 
 /// Prometheus text.

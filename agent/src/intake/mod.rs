@@ -109,7 +109,7 @@ impl Intake {
         &self.store
     }
 
-    fn registry_now(&self) -> Arc<Registry> {
+    pub(crate) fn registry_now(&self) -> Arc<Registry> {
         self.registry.borrow().clone()
     }
 }

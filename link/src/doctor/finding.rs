@@ -103,6 +103,10 @@ codes! {
     AckWaitOverDeadline = "ack-wait-over-deadline",
     /// Another difference from what `provision` would make.
     Drift = "drift",
+    /// The registry asks for a newer program than this one.
+    BelowMinimumVersion = "below-minimum-version",
+    /// Others ran older programs than the registry asks for when they last spoke.
+    OthersBelowMinimumVersion = "others-below-minimum-version",
 }
 
 impl Serialize for Code {

@@ -13,6 +13,7 @@ pub mod folder;
 pub mod line;
 pub mod need;
 pub mod seeds;
+pub mod version;
 
 pub use finding::{Code, Finding, Severity};
 pub use report::{Report, problems_as_json};

@@ -126,21 +126,11 @@ fn write(path: &Path, kept: &Kept) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::registry::sample;
 
     /// A registry as far as it matters here.
     fn registry(version: u64, content: &str) -> Registry {
-        let key = |kind, n| nkeys::KeyPair::new_from_raw(kind, [n; 32]).unwrap().public_key();
-        let (user, service) = (nkeys::KeyPairType::User, nkeys::KeyPairType::Service);
-        let text = format!(
-            "instance = 'zz-test'\nversion = {version} # {content}\nissued = '2026-11-21T00:00:00Z'\n\
-             [operator]\nprovision_key = '{}'\nmonitor_key = '{}'\n\
-             [[relay]]\nnode = 'a'\nsigning_key = '{}'\nconnect_key = '{}'\n",
-            key(user.clone(), 1),
-            key(user.clone(), 2),
-            key(service, 3),
-            key(user, 4),
-        );
-        Registry::parse(&text).unwrap()
+        sample::registry(version, &format!("# {content}\n"))
     }
 
     #[test]

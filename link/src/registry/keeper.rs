@@ -12,7 +12,7 @@ use sallyport_proto::{envelope::Digest, ids::InstanceId, key::RegistrarKey, regi
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Floor, FloorError};
+use super::{Floor, FloorError, too_old};
 use crate::{
     config::{self, ConfigProblems, signature_path},
     publish::chain,
@@ -27,6 +27,8 @@ pub struct Source {
     pub registrar: Option<RegistrarKey>,
     /// How often the file is looked at.
     pub look_every: Duration,
+    /// Who looks, as every message states it: a registry may ask for a newer program.
+    pub build: &'static str,
 }
 
 /// Keeps a registry in force.
@@ -92,6 +94,10 @@ impl Keeper {
             }
             if let Some(registry) = self.look(&fits).await {
                 tracing::info!(version = registry.version, "a new registry is in force");
+                // In force all the same: who may be told, and by whose keys, waits for no upgrade.
+                if let Some(why) = too_old(&registry, self.source.build) {
+                    tracing::error!(%why, "this program is below the version floor; it goes on, and will not start again");
+                }
                 put(registry);
             }
         }

@@ -56,12 +56,15 @@ pub(super) fn registry(text: &str) -> Result<Registry, Vec<Problem>> {
     let instance = p.parse("instance", &raw.instance);
     let issued = p.parse("issued", &raw.issued);
     let refresh_by = raw.refresh_by.as_ref().and_then(|at| p.parse("refresh_by", at));
+    let minimum_version =
+        raw.minimum_version.as_ref().and_then(|version| p.parse("minimum_version", version));
     let checked = (|| {
         Some(Registry {
             instance: instance?,
             version: raw.version,
             issued: issued?,
             refresh_by,
+            minimum_version,
             relays,
             operator: operator?,
             facilities: facilities.into_iter().map(|f| (f.ori.clone(), f)).collect(),

@@ -12,6 +12,7 @@ pub(super) struct File {
     pub(super) version: u64,
     pub(super) issued: Text,
     pub(super) refresh_by: Option<Text>,
+    pub(super) minimum_version: Option<Text>,
     #[serde(default)]
     pub(super) relay: Vec<Relay>,
     pub(super) operator: Operator,

@@ -17,6 +17,7 @@ use crate::{
     key::{ConnectKey, SigningKey},
     problem::Problem,
     provenance::AgreementId,
+    version::Version,
     vocabulary::{Certainty, Priority, Purpose, ReleaseReason, ReleaseState},
 };
 
@@ -33,6 +34,10 @@ pub struct Registry {
     pub issued: Timestamp,
     /// Past it no new grants; notices go on.
     pub refresh_by: Option<Timestamp>,
+    /// The oldest version of a program that starts by this registry, as the program states its own in every message
+    /// (`provenance.build`). What runs already goes on, and what an older program says counts like anybody's
+    /// (docs/adr/0008).
+    pub minimum_version: Option<Version>,
     /// The relay's nodes.
     pub relays: Vec<RelayNode>,
     /// Users of the operator.

@@ -1,7 +1,8 @@
 //! What `check` of a relay node looks at beyond its configuration: its own machine, every server (as the monitor user), and
-//! every stream and durable (as itself). It changes nothing. What one setting means: `server`, `streams`; what three
+//! every stream and durable (as itself). It changes nothing. What one setting means: `server`, `streams`; who runs old programs: `parties`; what three
 //! programs share: `sallyport_link::doctor`.
 
+mod parties;
 mod server;
 mod streams;
 
@@ -14,7 +15,7 @@ use sallyport_link::{
         Code, Finding, Report, folder,
         line::{self, Line},
         need::{self, NO_NUMBER, NO_REQUEST, Need, Outcome, Try},
-        seeds,
+        seeds, version,
     },
 };
 use sallyport_proto::subject;
@@ -22,12 +23,14 @@ use serde_json::Value;
 
 use crate::{
     config::Config,
+    node::BUILD,
     provision::{self, durables, safety},
 };
 
 /// Looks at everything; with `offline` at this machine alone.
 pub async fn look(config: &Config, offline: bool) -> Report {
     let mut report = Report::default();
+    report.add(version::judge(&config.registry, BUILD));
     report.add(seeds::look(&config.file));
     report.add(folder::look_and_judge("the store", &config.store_dir));
     if offline {
@@ -43,6 +46,7 @@ pub async fn look(config: &Config, offline: bool) -> Report {
             report.add(streams::judge(config, &seen));
             report.add(server::judge_replicas(config.provision.replicas, servers.as_deref(), &seen));
             report.add(server::judge_share(servers.as_deref().unwrap_or_default(), &seen));
+            report.add(parties::look(&line.client, &config.registry).await);
             line.close().await;
         }
         // Said once, by whoever tried first.

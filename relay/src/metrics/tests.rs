@@ -67,6 +67,8 @@ fn names_say_component_noun_and_unit() {
         "disconnects",
         "reads",
         "disclosures",
+        // Yes or no.
+        "version",
     ];
     for described in ALL {
         let unit = described.name.strip_prefix("sallyport_relay_").and_then(|n| n.rsplit('_').next());

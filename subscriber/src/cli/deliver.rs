@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use sallyport_link::{
     connect::{self, LinkCounters},
-    exit,
+    exit, registry,
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::{
-    bridge,
+    BUILD, bridge,
     config::Config,
     metrics::Metrics,
     outbox::Outbox,
@@ -62,6 +62,8 @@ async fn wait_for_bridge(store: &Shared, receipt: i64) -> Result<(), StoreError>
 }
 
 async fn publish_here(config: &Config, store: &Shared) -> Result<(), Failure> {
+    // What was said is stored: the next bridge that may run publishes it.
+    registry::lets_start(&config.registry, BUILD)?;
     let counters = Arc::new(LinkCounters::default());
     let (client, js) = connect::connect(bridge::login(config), counters)
         .await

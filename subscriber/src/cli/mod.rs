@@ -16,6 +16,7 @@ use sallyport_link::{
     doctor::problems_as_json,
     exit, private,
     publish::chain,
+    registry::TooOld,
     say::{complain, say as print},
     shutdown, telemetry,
 };
@@ -129,11 +130,18 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<TooOld> for Failure {
+    fn from(error: TooOld) -> Self {
+        Self::new(exit::UNSAFE, error.to_string())
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => error.into(),
             StartError::Registry(error) if error.is_of_registry() => Self::new(exit::CONFIG, chain(&error)),
+            StartError::TooOld(error) => error.into(),
             StartError::Registry(_) | StartError::Log(_) | StartError::Connect(_) => {
                 Self::new(exit::UNAVAILABLE, chain(&error))
             }

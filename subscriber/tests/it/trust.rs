@@ -7,7 +7,7 @@ use sallyport_link::{
     registry::{FloorError, Keeper, Source},
 };
 use sallyport_proto::{key::Signer, registry};
-use sallyport_subscriber::trust;
+use sallyport_subscriber::{BUILD, trust};
 
 use crate::world::{Key, World, me};
 
@@ -31,8 +31,12 @@ async fn only_a_newer_registry_of_the_pinned_registrar_comes_into_force() {
     world.version = 5;
     write(&file, &world.registrar, &world.registry_text());
     let registrar = world.registrar.public().parse().unwrap();
-    let source =
-        Source { file: file.clone(), registrar: Some(registrar), look_every: Duration::from_secs(1) };
+    let source = Source {
+        file: file.clone(),
+        registrar: Some(registrar),
+        look_every: Duration::from_secs(1),
+        build: BUILD,
+    };
     let store = dir.path().join("store");
     let first = world.registry();
     let mut keeper = Keeper::new(source.clone(), &store, &first).unwrap();

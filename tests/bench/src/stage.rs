@@ -96,6 +96,7 @@ impl Stage {
             dir: dir.to_owned(),
             name: "zz-bench".into(),
             version: 1,
+            minimum_version: None,
             nats_port: ANY_PORT,
             replicas,
             nodes: vec![NODE.into()],

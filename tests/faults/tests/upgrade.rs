@@ -49,6 +49,20 @@ fn versions_beside_each_other_and_a_rolling_upgrade_lose_nothing_and_repeat_noth
     flow.end().unwrap();
     let report = world.calm().unwrap();
     assert!(report.is_clean(), "{}", report.findings().join("\n"));
+
+    // The floor comes last. An old program that runs goes on by the registry it has, also when it does not know that key.
+    world.instance.minimum_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    world.instance.rewrite_registry().unwrap();
+    let flow = world.jails.flow(Pace::STEADY).unwrap();
+    sallyport_faults::lasting(BETWEEN);
+    flow.end().unwrap();
+    let report = world.calm().unwrap();
+    assert!(report.is_clean(), "with a floor: {}", report.findings().join("\n"));
+    let said = world.log_of(relay);
+    let of_registry = |line: &&str| line.contains("registry") && line.contains("refused");
+    let said = said.lines().filter(|line| of_registry(line) || line.contains("version floor"));
+    let said = said.last().unwrap_or("nothing against it");
+    eprintln!("{relay} of revision {revision}, told of a version floor, says: {said}");
     let folders = judge::folders(&world.instance).unwrap();
     assert!(folders.missing.is_empty() && folders.wrong.is_empty(), "{folders:?}");
     eprintln!(

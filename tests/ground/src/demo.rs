@@ -29,6 +29,7 @@ pub fn demo(dir: &Path, nats_port: u16) -> Instance {
         dir: dir.to_owned(),
         name: "zz-demo".into(),
         version: 1,
+        minimum_version: None,
         nats_port,
         replicas: 1,
         nodes: vec!["a".into()],

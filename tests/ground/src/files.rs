@@ -24,8 +24,10 @@ fn list(words: &[String]) -> String {
 
 /// The registry and its signature, the signature last: a reader that meets the pair half-written refuses it and looks again.
 pub(crate) fn registry(instance: &Instance, keys: &Keys, file: &Path) -> anyhow::Result<()> {
+    let minimum = instance.minimum_version.as_ref();
+    let minimum = minimum.map(|version| format!("minimum_version = {version:?}\n")).unwrap_or_default();
     let mut out = format!(
-        "instance = {:?}\nversion = {}\nissued = \"2026-11-01T00:00:00Z\"\n\n[operator]\nprovision_key = {:?}\nmonitor_key = {:?}\n",
+        "instance = {:?}\nversion = {}\nissued = \"2026-11-01T00:00:00Z\"\n{minimum}\n[operator]\nprovision_key = {:?}\nmonitor_key = {:?}\n",
         instance.name,
         instance.version,
         keys.connect("provision")?.public_key(),

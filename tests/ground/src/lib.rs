@@ -21,6 +21,8 @@ pub struct Instance {
     pub name: String,
     /// Rises with every `write`.
     pub version: u64,
+    /// The registry's floor for versions of programs.
+    pub minimum_version: Option<String>,
     /// Client port of the server on loopback.
     pub nats_port: u16,
     /// Stream replicas.

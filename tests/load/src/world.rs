@@ -93,6 +93,7 @@ fn instance(size: &Size, dir: &Path) -> Instance {
         dir: dir.to_owned(),
         name: "zz-load".into(),
         version: 1,
+        minimum_version: None,
         nats_port: ANY_PORT,
         replicas: size.replicas,
         nodes: (0..size.nodes).map(|number| format!("n{number}")).collect(),
