@@ -27,7 +27,12 @@ use sallyport_relay_core::ledger::Stream;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::{metrics::Metrics, node::BUILD, track::store::Positions};
+use crate::{
+    mend::{Missing, SILENT_NAMED_MAX, Silent},
+    metrics::Metrics,
+    node::BUILD,
+    track::store::Positions,
+};
 
 /// A model that was not known to be whole for so long is stale: what it says is UNKNOWN, never fine.
 pub const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
@@ -53,6 +58,14 @@ pub struct Stalled {
 #[derive(Debug, Default)]
 pub struct Health {
     seen: Mutex<Option<Seen>>,
+    compared: Mutex<Compared>,
+}
+
+/// What the comparison with the jails last said.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Compared {
+    pub(crate) missing: Vec<Missing>,
+    pub(crate) silent: Vec<Silent>,
 }
 
 #[derive(Debug)]
@@ -74,6 +87,11 @@ impl Health {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
     }
 
+    /// The mend compared.
+    pub(crate) fn compared(&self, compared: Compared) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = compared;
+    }
+
     /// The judgement at `now`.
     pub fn judge(&self, connected: bool, now: Timestamp) -> Verdict {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,13 +103,20 @@ impl Health {
         let (unanswered, oldest) = seen.as_ref().map(|seen| seen.unanswered).unwrap_or_default();
         let intake_stalled = oldest.is_some_and(|at| now.duration_since(at) > UNANSWERED_AFTER);
         let stalled = seen.as_ref().map(|seen| seen.stalled.clone()).unwrap_or_default();
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lost = compared.missing.iter().any(|missing| missing.kept);
+        let silent_facilities = compared.silent.len();
+        let silent = compared.silent.into_iter().take(SILENT_NAMED_MAX).collect();
         Verdict {
-            healthy: connected && stale_streams.is_empty() && !intake_stalled && stalled.is_empty(),
+            healthy: connected && stale_streams.is_empty() && !intake_stalled && stalled.is_empty() && !lost,
             connected,
             stale_streams,
             unanswered,
             intake_stalled,
             stalled,
+            missing: compared.missing,
+            silent_facilities,
+            silent,
         }
     }
 }
@@ -111,6 +136,13 @@ pub struct Verdict {
     pub intake_stalled: bool,
     /// Whose oldest notice stands still.
     pub stalled: Vec<Stalled>,
+    /// What jails numbered and the streams do not hold. Not well while a jail may still have any of it: what nobody keeps
+    /// any more stays named, and a person decides.
+    pub missing: Vec<Missing>,
+    /// Facilities without a heartbeat: no fault of the relay's, so no reason to be unwell.
+    pub silent_facilities: usize,
+    /// The first of them by name.
+    pub silent: Vec<Silent>,
 }
 
 /// What `/healthz` answers.
@@ -251,6 +283,29 @@ mod tests {
         };
         let verdict = judged(true, |health| health.seen(whole(1), (0, None), vec![stalled.clone()]));
         assert_eq!((verdict.healthy, verdict.stalled), (false, vec![stalled]));
+    }
+
+    #[test]
+    fn missing_events_are_named_and_unwell_while_a_jail_has_them_and_a_silent_jail_is_only_named() {
+        let missing = Missing {
+            ori: "zz0010000".parse().unwrap(),
+            epoch: "e1".into(),
+            seqs: "4-6".into(),
+            count: 3,
+            kept: true,
+        };
+        let silent = Silent { ori: "zz0010000".parse().unwrap(), heartbeat_age_s: Some(200) };
+        let both = Compared { missing: vec![missing.clone()], silent: vec![silent.clone()] };
+        let verdict = judged(true, |health| health.compared(both));
+        assert_eq!((verdict.healthy, &verdict.missing[..]), (false, &[missing.clone()][..]));
+        let missing = vec![Missing { kept: false, ..missing }];
+        let rest = Compared { missing: missing.clone(), silent: vec![silent.clone(); SILENT_NAMED_MAX + 1] };
+        let verdict = judged(true, |health| health.compared(rest));
+        assert_eq!((verdict.healthy, &verdict.missing), (true, &missing));
+        assert_eq!(
+            (verdict.silent_facilities, verdict.silent.len()),
+            (SILENT_NAMED_MAX + 1, SILENT_NAMED_MAX)
+        );
     }
 
     #[test]

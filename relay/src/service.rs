@@ -118,7 +118,12 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         in_hand::run(node.in_hand.clone(), client.clone(), node.shutdown.clone()),
     );
     tasks.spawn("catchup", OnError::ShutDown, catchup::run(node.clone()));
-    let mend = Mend { node: node.clone(), store_dir: config.store_dir.clone(), grace: config.audit_grace };
+    let mend = Mend {
+        node: node.clone(),
+        health: health.clone(),
+        store_dir: config.store_dir.clone(),
+        grace: config.audit_grace,
+    };
     tasks.spawn("mend", OnError::GoOn, mend.run());
     let heads = Heads { node: node.clone(), store_dir: config.store_dir.clone(), every: config.head_every };
     // An agency without heads knows less; its notices go on.

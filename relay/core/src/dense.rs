@@ -29,7 +29,12 @@ impl Gap {
         self.last - self.first + 1
     }
 
-    /// Each of them.
+    /// What of it is not below `from`.
+    pub fn not_below(&self, from: u64) -> Option<Self> {
+        (self.last >= from).then(|| Self { first: self.first.max(from), last: self.last })
+    }
+
+    /// Each of them: as many as somebody stated, so never to be collected without a bound.
     pub fn numbers(&self) -> RangeInclusive<u64> {
         self.first..=self.last
     }

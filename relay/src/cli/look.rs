@@ -30,7 +30,8 @@ pub(super) fn lag(file: &Path, hours: i64, json: bool) -> u8 {
         Ok(config) => config,
         Err(problems) => return refuse(&problems),
     };
-    match Lag::read(&config.store_dir, SignedDuration::from_hours(hours), clock::now()) {
+    let window = SignedDuration::from_hours(hours);
+    match Lag::read(&config.store_dir, &config.registry, window, clock::now()) {
         Ok(lag) => {
             print(&lag, json);
             // Old figures are not what was asked for.

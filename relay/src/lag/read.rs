@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 use sallyport_proto::{
     ids::{Ori, SubscriberId},
+    registry::Registry,
     time::Moment,
     vocabulary::{EndpointRefusalCode, RefusalCode, Severity, SourceClock, TrafficKind},
 };
@@ -31,12 +32,23 @@ use crate::{
 const PASSED_ON_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 impl Lag {
-    /// Reads the model in `store_dir`, which a running relay may be writing.
-    pub fn read(store_dir: &Path, window: SignedDuration, now: Timestamp) -> Result<Self, StoreError> {
-        Loaded::open(store_dir)?.at_one_time(|loaded| Self::of(loaded, window, now))
+    /// Reads the model in `store_dir`, which a running relay may be writing. The registry names the facilities that
+    /// never spoke.
+    pub fn read(
+        store_dir: &Path,
+        registry: &Registry,
+        window: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        Loaded::open(store_dir)?.at_one_time(|loaded| Self::of(loaded, registry, window, now))
     }
 
-    fn of(loaded: &Loaded, window: SignedDuration, now: Timestamp) -> Result<Self, StoreError> {
+    fn of(
+        loaded: &Loaded,
+        registry: &Registry,
+        window: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let positions = ages(&loaded.positions()?, now);
         let known = !positions.iter().any(|position| position.stale);
         let since = micros(now.checked_sub(window).unwrap_or(Timestamp::MIN));
@@ -64,7 +76,7 @@ impl Lag {
             refused: refused(loaded, since)?,
             parked: parked(loaded, since)?,
             not_passed_on: not_passed_on(loaded, since, now)?,
-            facilities: crate::mend::pulses(loaded, now)?,
+            facilities: crate::mend::pulses(loaded, registry, now)?,
             unanswered: Unanswered {
                 messages,
                 oldest_age_s: oldest.map(|at| now.duration_since(at).as_secs()),

@@ -31,8 +31,11 @@ impl fmt::Display for Lag {
             self.facilities
                 .iter()
                 .filter(|pulse| pulse.silent)
-                .map(|p| {
-                    line("SILENT, seconds without a heartbeat", "-", &p.ori, p.heartbeat_age_s.unsigned_abs())
+                .map(|p| match p.heartbeat_age_s {
+                    Some(age_s) => {
+                        line("SILENT, seconds without a heartbeat", "-", &p.ori, age_s.unsigned_abs())
+                    }
+                    None => line("SILENT, never sent a heartbeat", "never", &p.ori, 0),
                 })
                 .collect(),
             self.facilities

@@ -8,11 +8,15 @@ use jiff::SignedDuration;
 use sallyport_proto::{
     provenance::TrafficClass,
     receipt::Statement,
+    registry::Registry,
     time::Moment,
     vocabulary::{ReceiptLevel, SourceClock},
 };
 use sallyport_relay_core::{
-    fixture::records::{Story, Told},
+    fixture::{
+        self,
+        records::{Story, Told},
+    },
     ledger::changes,
 };
 
@@ -29,10 +33,14 @@ fn keep(dir: &Path, story: &Story, whole_age: SignedDuration) {
     store.write(story.records.iter().flat_map(|record| changes(&record.record())), &positions).unwrap();
 }
 
+fn registry() -> Registry {
+    fixture::registry().subscriber("fed-a", &[]).subscriber("fed-b", &[]).parse()
+}
+
 fn look(story: &Story) -> Lag {
     let dir = tempfile::tempdir().unwrap();
     keep(dir.path(), story, SignedDuration::from_secs(1));
-    Lag::read(dir.path(), DAY, story.now()).unwrap()
+    Lag::read(dir.path(), &registry(), DAY, story.now()).unwrap()
 }
 
 /// An event whose door is `door` after it was routed; fed-b holds a disclosure and asked for nothing.
@@ -90,7 +98,7 @@ fn a_stale_model_is_unknown_and_never_fine() {
     story.receipt(&first, "fed-a", ReceiptLevel::Received);
     let dir = tempfile::tempdir().unwrap();
     keep(dir.path(), &story, SignedDuration::from_secs(31));
-    let lag = Lag::read(dir.path(), DAY, story.now()).unwrap();
+    let lag = Lag::read(dir.path(), &registry(), DAY, story.now()).unwrap();
     assert!(!lag.known);
     assert!(lag.deliveries.iter().all(|row| row.state == State::Unknown));
     let text = lag.to_string();
@@ -98,9 +106,12 @@ fn a_stale_model_is_unknown_and_never_fine() {
 
     let empty = tempfile::tempdir().unwrap();
     drop(Store::open(empty.path()).unwrap());
-    assert!(!Lag::read(empty.path(), DAY, story.now()).unwrap().known, "a model that was never filled");
+    assert!(
+        !Lag::read(empty.path(), &registry(), DAY, story.now()).unwrap().known,
+        "a model that was never filled"
+    );
     let none = tempfile::tempdir().unwrap();
-    assert!(matches!(Lag::read(none.path(), DAY, story.now()), Err(StoreError::Missing(_))));
+    assert!(matches!(Lag::read(none.path(), &registry(), DAY, story.now()), Err(StoreError::Missing(_))));
 }
 
 #[test]
@@ -167,4 +178,19 @@ fn what_was_refused_parked_and_not_readable_is_counted() {
     {
         assert!(lag.to_string().contains(text), "{lag}");
     }
+}
+
+#[test]
+fn a_facility_that_never_sent_a_heartbeat_is_named_and_has_no_age() {
+    let mut story = Story::of(&["fed-a", "fed-b"]);
+    told(&mut story, 1, DAY);
+    let lag = look(&story);
+    let jail =
+        |lag: &Lag| lag.facilities.iter().find(|one| one.ori.as_str() == "zz0010000").cloned().unwrap();
+    let facility = jail(&lag);
+    assert_eq!((facility.ori.as_str(), facility.heartbeat_age_s, facility.silent), ("zz0010000", None, true));
+    assert!(lag.to_string().contains("never sent a heartbeat"), "{lag}");
+    story.beat("e1", 1).wait(SignedDuration::from_secs(60));
+    let facility = jail(&look(&story));
+    assert_eq!((facility.heartbeat_age_s, facility.silent), (Some(60), false));
 }

@@ -1,6 +1,9 @@
 //! The comparison itself, on one state of the read model: numbers that heartbeats state against numbers that INGEST holds,
 //! and held events against their `routed` records. What was read stays in memory as ranges; each look reads only what is
-//! new.
+//! new, and no more than its limits say. Another model (made anew, or with something taken out of it because its stream
+//! lost it) is read from its beginning.
+//!
+//! Out of scope: whether the model is what the streams hold (`track::shelf`), what is done about it (`mend`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +18,6 @@ use sallyport_relay_core::{
     dense::{Dense, Gap},
     ledger::{Stream, rows::HeartbeatRow},
 };
-use serde::Serialize;
 
 use crate::{
     http::STALE_AFTER,
@@ -27,88 +29,131 @@ use crate::{
 
 /// Rows of one look: the rest comes with the next ones.
 const ROWS_MAX: i64 = 200_000;
+/// Events without a `routed` record that are kept by name: ten times what one look may ask a jail for. How many more
+/// messages were not looked at yet is said as a count.
+pub(super) const UNROUTED_MAX: usize = 20_000;
+/// A heartbeat's digest is over so many numbers at most (the agent's own limit is 1,000): what states more is not read.
+const RANGE_MAX: u64 = 10_000;
+/// A jail numbers some hundred events a day: nobody gives so many numbers of which none ever came.
+const AHEAD_MAX: u64 = 1_000_000;
 /// DELIVER keeps its records for 30 days: what is older may have been routed and be gone by its age.
 const DELIVER_REACH: SignedDuration = SignedDuration::from_hours(28 * 24);
-/// A heartbeat comes once a minute: after three that did not come the jail is silent, whatever it says about events.
-pub(crate) const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(180);
 /// What is compared must be known to be whole.
 const NEEDED: [Stream; 4] = [Stream::Ingest, Stream::Deliver, Stream::Answers, Stream::Heartbeats];
 
-type Key = (Ori, String);
+/// One numbering of one facility.
+pub(super) type Key = (Ori, String);
+
+/// One state of the model, compared.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) epochs: Vec<Compared>,
+    /// Messages on INGEST whose `routed` record was not looked for: too many before them have none.
+    pub(super) waits: u64,
+}
 
 /// One epoch of a facility, compared.
+#[derive(Debug)]
 pub(super) struct Compared {
     pub(super) key: Key,
     pub(super) jurisdiction: Jurisdiction,
     /// Not on INGEST, or accepted and without a `routed` record.
     pub(super) missing: Vec<Gap>,
-    /// The jail holds numbers from here on.
+    /// The jail holds numbers from here on; 0: not known.
     pub(super) kept_from: u64,
     /// All numbers are held and do not stand for what the jail says.
     pub(super) differs: bool,
-    /// When its last heartbeat came.
-    pub(super) heard: Timestamp,
+    /// It states numbers so far beyond what ever came that nobody can have given them.
+    pub(super) absurd: bool,
+    /// When its last heartbeat came; none is held any more.
+    pub(super) heard: Option<Timestamp>,
 }
 
 impl Compared {
     pub(super) fn count(&self) -> u64 {
-        self.missing.iter().map(Gap::count).sum()
+        self.missing.iter().map(Gap::count).fold(0, u64::saturating_add)
+    }
+
+    /// Whether the jail may still have any of it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.missing.last().is_some_and(|gap| gap.last >= self.kept_from)
     }
 }
 
 /// The numbers that are held.
 #[derive(Default)]
 pub(super) struct Numbers {
-    /// Of INGEST.
-    created: String,
+    /// Of which model.
+    made: Option<i64>,
     /// The last sequence of INGEST that was taken in.
     read: u64,
     /// The last sequence of INGEST whose `routed` record was looked for.
     checked: u64,
     held: BTreeMap<Key, Dense>,
-    /// Accepted, and without a `routed` record.
-    unrouted: BTreeSet<(Key, u64)>,
+    /// Accepted, and without a `routed` record: where it stands on INGEST.
+    unrouted: BTreeMap<(Key, u64), u64>,
 }
 
 impl Numbers {
-    /// Takes in what is new and compares; none while the model is not whole.
+    /// Takes in what is new and compares; none while the model is not whole, or not read to its end.
     pub(super) fn compare(
         &mut self,
         loaded: &Loaded,
         now: Timestamp,
         grace: SignedDuration,
-    ) -> Result<Option<Vec<Compared>>, StoreError> {
-        let positions = loaded.positions()?;
-        let is_whole = |stream: &Stream| {
-            let whole_at = positions.get(stream).and_then(|position| position.whole_at);
-            whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
-        };
-        let (true, Some(ingest)) = (NEEDED.iter().all(is_whole), positions.get(&Stream::Ingest)) else {
-            return Ok(None);
-        };
-        if ingest.created != self.created || ingest.sequence < self.read {
-            *self = Self { created: ingest.created.clone(), ..Self::default() };
-        }
-        self.take_in(loaded)?;
-        if self.read < ingest.sequence && !self.is_at_end(loaded)? {
+    ) -> Result<Option<View>, StoreError> {
+        if !is_whole(loaded, now)? {
             return Ok(None);
         }
-        self.look_for_routed(loaded, now, grace)?;
+        let made = loaded.made()?;
+        if self.made != Some(made) {
+            *self = Self { made: Some(made), ..Self::default() };
+        }
+        if !self.take_in(loaded)? {
+            return Ok(None);
+        }
+        let waits = self.look_for_routed(loaded, now, grace)?;
         let first: Vec<u64> =
             loaded.rows("SELECT min(sequence) AS first FROM ingest HAVING first IS NOT NULL", [], |row| {
                 row.unsigned("first")
             })?;
-        // A stream that begins later lost its beginning by its age: nothing is said about numbers before.
+        // A stream that begins later may have lost its beginning by its age: of numbers before, nothing is said but of
+        // those that the jail still keeps, which INGEST outlives by far.
         let whole = first.first().is_none_or(|first| *first <= 1);
-        loaded
-            .heartbeats()?
-            .into_iter()
-            .map(|beat| self.one(loaded, beat, whole))
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let beats = loaded.heartbeats()?;
+        let mut silent: BTreeSet<Key> = self.unrouted.keys().map(|(key, _)| key.clone()).collect();
+        let mut epochs = Vec::with_capacity(beats.len());
+        for beat in beats {
+            let compared = self.one(loaded, beat, whole)?;
+            silent.remove(&compared.key);
+            epochs.push(compared);
+        }
+        // HEARTBEATS keeps a facility's last ten: an older epoch is gone from there, and its events are not.
+        for key in silent {
+            epochs.extend(self.unheard(loaded, key)?);
+        }
+        Ok(Some(View { epochs, waits }))
     }
 
-    fn take_in(&mut self, loaded: &Loaded) -> Result<(), StoreError> {
+    /// The same until everything that the model holds was read: for a command that looks once.
+    pub(super) fn compare_all(
+        &mut self,
+        loaded: &Loaded,
+        now: Timestamp,
+        grace: SignedDuration,
+    ) -> Result<View, StoreError> {
+        loop {
+            let before = (self.made, self.read, self.checked);
+            let view = self.compare(loaded, now, grace)?;
+            let done = view.as_ref().is_some_and(|view| view.waits == 0);
+            if done || before == (self.made, self.read, self.checked) {
+                return Ok(view.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Takes in numbers; false while there are more.
+    fn take_in(&mut self, loaded: &Loaded) -> Result<bool, StoreError> {
         let rows = loaded.rows(
             "SELECT sequence, ori, epoch, seq FROM ingest WHERE sequence > ?1 AND epoch IS NOT NULL
              ORDER BY sequence LIMIT ?2",
@@ -118,54 +163,76 @@ impl Numbers {
                 Ok((row.unsigned::<u64>("sequence")?, key, row.unsigned::<u64>("seq")?))
             },
         )?;
+        let all = i64::try_from(rows.len()).is_ok_and(|rows| rows < ROWS_MAX);
         for (sequence, key, seq) in rows {
             self.read = sequence;
             self.held.entry(key).or_default().insert(seq);
         }
-        Ok(())
+        Ok(all)
     }
 
-    fn is_at_end(&self, loaded: &Loaded) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM ingest WHERE sequence > ?1 AND epoch IS NOT NULL LIMIT 1";
-        Ok(loaded.rows(sql, params![number(self.read)], |_| Ok(()))?.is_empty())
-    }
-
-    /// Events that were accepted and of which DELIVER holds no record: it was restored from an older copy.
+    /// Events that were accepted and of which DELIVER holds no record. Gives how many messages were not looked at.
     fn look_for_routed(
         &mut self,
         loaded: &Loaded,
         now: Timestamp,
         grace: SignedDuration,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
+        self.forget_routed(loaded)?;
         let before = micros(now.checked_sub(grace).unwrap_or(Timestamp::MIN));
         let after = micros(now.checked_sub(DELIVER_REACH).unwrap_or(Timestamp::MIN));
-        let found = loaded.rows(
-            "SELECT sequence, ori, epoch, seq FROM ingest i
-             WHERE sequence > ?1 AND stored < ?2 AND stored > ?3 AND epoch IS NOT NULL
-               AND EXISTS (SELECT 1 FROM accepted a WHERE a.event_id = i.event_id AND a.ori = i.ori AND a.digest = i.digest)
-               AND NOT EXISTS (SELECT 1 FROM routed r WHERE r.event_id = i.event_id AND r.ori = i.ori)",
-            params![number(self.checked), before, after],
-            |row| Ok(((row.parsed::<Ori>("ori")?, row.get::<_, String>("epoch")?), row.unsigned::<u64>("seq")?)),
-        )?;
-        self.unrouted.extend(found);
+        let room = UNROUTED_MAX.saturating_sub(self.unrouted.len());
         let reached = loaded.rows(
-            "SELECT max(sequence) AS reached FROM ingest WHERE sequence > ?1 AND stored < ?2 HAVING reached IS NOT NULL",
-            params![number(self.checked), before],
+            "SELECT max(sequence) AS reached FROM
+               (SELECT sequence, stored FROM ingest WHERE sequence > ?1 ORDER BY sequence LIMIT ?3)
+             WHERE stored < ?2 HAVING reached IS NOT NULL",
+            params![number(self.checked), before, ROWS_MAX],
             |row| row.unsigned::<u64>("reached"),
         )?;
-        self.checked = reached.first().copied().unwrap_or(self.checked);
-        let mut routed = Vec::new();
-        for (key, seq) in &self.unrouted {
-            let sql = "SELECT 1 FROM ingest i JOIN routed r ON r.event_id = i.event_id AND r.ori = i.ori
-                       WHERE i.ori = ?1 AND i.epoch = ?2 AND i.seq = ?3 LIMIT 1";
-            let values = params![key.0.as_str(), key.1, number(*seq)];
-            if !loaded.rows(sql, values, |_| Ok(()))?.is_empty() {
-                routed.push((key.clone(), *seq));
-            }
+        if let Some(reached) = reached.first().copied() {
+            let found = loaded.rows(
+                "SELECT sequence, ori, epoch, seq FROM ingest i
+                 WHERE sequence > ?1 AND sequence <= ?2 AND stored > ?3 AND epoch IS NOT NULL
+                   AND EXISTS (SELECT 1 FROM accepted a
+                               WHERE a.event_id = i.event_id AND a.ori = i.ori AND a.digest = i.digest)
+                   AND NOT EXISTS (SELECT 1 FROM routed r WHERE r.event_id = i.event_id AND r.ori = i.ori)
+                 ORDER BY sequence LIMIT ?4",
+                params![number(self.checked), number(reached), after, room as i64],
+                |row| {
+                    let key: Key = (row.parsed("ori")?, row.get("epoch")?);
+                    Ok(((key, row.unsigned::<u64>("seq")?), row.unsigned::<u64>("sequence")?))
+                },
+            )?;
+            // With the room used up, what comes after the last that was found was not looked at.
+            let all = found.len() < room;
+            let last = found.last().map(|(_, sequence)| *sequence);
+            self.checked = if all { reached } else { last.unwrap_or(self.checked) };
+            self.unrouted.extend(found);
         }
-        routed.iter().for_each(|one| {
-            self.unrouted.remove(one);
-        });
+        let waits = loaded.rows(
+            "SELECT count(*) AS waits FROM ingest WHERE sequence > ?1 AND stored < ?2 AND epoch IS NOT NULL",
+            params![number(self.checked), before],
+            |row| row.unsigned::<u64>("waits"),
+        )?;
+        Ok(waits.first().copied().unwrap_or_default())
+    }
+
+    /// What was found without a record and has one now, in one query.
+    fn forget_routed(&mut self, loaded: &Loaded) -> Result<(), StoreError> {
+        if self.unrouted.is_empty() {
+            return Ok(());
+        }
+        let sequences: Vec<u64> = self.unrouted.values().copied().collect();
+        let routed: BTreeSet<u64> = loaded
+            .rows(
+                "SELECT i.sequence FROM json_each(?1) j JOIN ingest i ON i.sequence = j.value
+                 WHERE EXISTS (SELECT 1 FROM routed r WHERE r.event_id = i.event_id AND r.ori = i.ori)",
+                params![serde_json::Value::from(sequences).to_string()],
+                |row| row.unsigned("sequence"),
+            )?
+            .into_iter()
+            .collect();
+        self.unrouted.retain(|_, sequence| !routed.contains(sequence));
         Ok(())
     }
 
@@ -173,24 +240,63 @@ impl Numbers {
         let key = (beat.ori, beat.epoch);
         let empty = Dense::default();
         let held = self.held.get(&key).unwrap_or(&empty);
-        let from = if whole { 1 } else { held.first().unwrap_or(beat.seq + 1) };
+        let from = if whole {
+            1
+        } else {
+            let first = held.first().unwrap_or_else(|| beat.seq.saturating_add(1));
+            first.min(beat.kept_from.unwrap_or(u64::MAX))
+        };
         let mut gaps = held.missing(from, beat.seq);
-        let in_range = |range: &RangeDigest| held.missing(range.first, beat.seq).is_empty();
+        let in_range = |range: &RangeDigest| {
+            beat.seq.saturating_sub(range.first) < RANGE_MAX && held.missing(range.first, beat.seq).is_empty()
+        };
         let differs = match beat.range.filter(in_range) {
             Some(stated) => range(loaded, &key, stated.first, beat.seq)? != stated,
             None => false,
         };
-        let epoch = (key.clone(), 0)..=(key.clone(), u64::MAX);
-        gaps.extend(self.unrouted.range(epoch).map(|(_, seq)| Gap { first: *seq, last: *seq }));
+        gaps.extend(self.unrouted_of(&key));
         Ok(Compared {
+            absurd: beat.seq > held.last().unwrap_or_default().saturating_add(AHEAD_MAX),
             key,
             jurisdiction: beat.jurisdiction,
             missing: Gap::joined(gaps),
             kept_from: beat.kept_from.unwrap_or(u64::MAX),
             differs,
-            heard: beat.stored,
+            heard: Some(beat.stored),
         })
     }
+
+    /// An epoch of which no heartbeat is held any more: only that its events were not routed is known.
+    fn unheard(&self, loaded: &Loaded, key: Key) -> Result<Option<Compared>, StoreError> {
+        let missing = Gap::joined(self.unrouted_of(&key).collect());
+        let found = loaded.rows(
+            "SELECT jurisdiction FROM ingest WHERE ori = ?1 AND epoch = ?2 LIMIT 1",
+            params![key.0.as_str(), key.1],
+            |row| row.parsed("jurisdiction"),
+        )?;
+        Ok(found.into_iter().next().map(|jurisdiction| Compared {
+            key,
+            jurisdiction,
+            missing,
+            kept_from: 0,
+            differs: false,
+            absurd: false,
+            heard: None,
+        }))
+    }
+
+    fn unrouted_of(&self, key: &Key) -> impl Iterator<Item = Gap> {
+        let epoch = (key.clone(), 0)..=(key.clone(), u64::MAX);
+        self.unrouted.range(epoch).map(|((_, seq), _)| Gap { first: *seq, last: *seq })
+    }
+}
+
+fn is_whole(loaded: &Loaded, now: Timestamp) -> Result<bool, StoreError> {
+    let positions = loaded.positions()?;
+    Ok(NEEDED.iter().all(|stream| {
+        let whole_at = positions.get(stream).and_then(|position| position.whole_at);
+        whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
+    }))
 }
 
 /// What INGEST holds under these numbers: of copies the first.
@@ -202,54 +308,4 @@ fn range(loaded: &Loaded, key: &Key, first: u64, last: u64) -> Result<RangeDiges
         |row| row.digest("digest"),
     )?;
     Ok(RangeDigest::of(first, rows.into_iter().collect::<Vec<Digest>>()))
-}
-
-/// How one facility is, by its last heartbeat, for `lag`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pulse {
-    /// Which facility.
-    pub ori: Ori,
-    /// Its numbering in force.
-    pub epoch: String,
-    /// Up to this number everything was sent.
-    pub seq: u64,
-    /// Age of that heartbeat.
-    pub heartbeat_age_s: i64,
-    /// Three heartbeats did not come: nobody knows what happens there. A quiet jail is not silent.
-    pub silent: bool,
-    /// Events that the relay has not answered, as the jail counts them.
-    pub outbox_depth: u64,
-    /// Since when the oldest of them waits, by the jail's clock.
-    pub outbox_oldest: Option<Timestamp>,
-    /// Numbers of any epoch that are not held, newest epoch last.
-    pub missing: Vec<Gap>,
-}
-
-/// Every facility that ever spoke, from the model alone.
-pub(crate) fn pulses(loaded: &Loaded, now: Timestamp) -> Result<Vec<Pulse>, StoreError> {
-    let mut pulses: BTreeMap<Ori, Pulse> = BTreeMap::new();
-    let mut numbers = Numbers::default();
-    let compared = numbers.compare(loaded, now, SignedDuration::ZERO)?.unwrap_or_default();
-    // By facility, the newest epoch last: it is the one in force.
-    for beat in loaded.heartbeats()? {
-        let age_s = now.duration_since(beat.stored).as_secs();
-        let missing = compared.iter().filter(|one| one.key == (beat.ori.clone(), beat.epoch.clone()));
-        let missing = missing.flat_map(|one| one.missing.clone());
-        let mut all = pulses.remove(&beat.ori).map(|pulse| pulse.missing).unwrap_or_default();
-        all.extend(missing);
-        pulses.insert(
-            beat.ori.clone(),
-            Pulse {
-                ori: beat.ori,
-                epoch: beat.epoch,
-                seq: beat.seq,
-                heartbeat_age_s: age_s,
-                silent: age_s >= SILENT_AFTER.as_secs(),
-                outbox_depth: beat.outbox_depth,
-                outbox_oldest: beat.outbox_oldest,
-                missing: all,
-            },
-        );
-    }
-    Ok(pulses.into_values().collect())
 }

@@ -6,29 +6,34 @@
 //! is made twice, by two nodes or again, reopens rows that are open, and a copy is absorbed by its `routed` record.
 
 mod look;
+mod pulse;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use sallyport_link::{clock, publish::chain};
 use sallyport_proto::{
-    answer::{Body, ResendRequest},
+    answer::{Answer, Body, ResendRequest},
     ids::{Jurisdiction, Ori},
     limits::SEQS_PER_RESEND_MAX,
     subject::{self, AnswerKind},
 };
 use sallyport_relay_core::dense::Gap;
+use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use crate::{
     answer,
+    http::{self, Health},
     metrics::of_facility,
     node::Node,
     track::store::{Loaded, StoreError},
 };
-use look::Compared;
-pub use look::Pulse;
-pub(crate) use look::pulses;
+use look::{Compared, Key, View};
+pub use pulse::{Pulse, Silent};
+pub(crate) use pulse::{SILENT_NAMED_MAX, pulses};
 
 /// A heartbeat comes once a minute.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -36,22 +41,50 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 /// The jail's link, a full outbox and a relay that is behind may take some time: asked again after so many grace times.
 const ASK_AGAIN_GRACES: i32 = 5;
-/// Requests to one facility in a row: a lost stream is asked for piece by piece, so that other jails' events go between.
+/// Requests about one epoch in a row: a lost stream is asked for piece by piece, so that other jails' events go between.
 const REQUESTS_AT_ONCE: usize = 4;
+/// Ranges that an alarm names; the rest is a count, and `lag` names all.
+const RANGES_NAMED_MAX: usize = 50;
+/// Epochs that `/healthz` names: more are a lost stream, which its first hundred say.
+const MISSING_NAMED_MAX: usize = 100;
 
 /// What the audit runs with.
 pub(crate) struct Mend {
     pub(crate) node: Arc<Node>,
+    pub(crate) health: Arc<Health>,
     pub(crate) store_dir: PathBuf,
     /// What is missing for less than this may be on its way.
     pub(crate) grace: SignedDuration,
 }
 
-/// What one epoch of a facility misses, and since when.
-struct Missing {
+/// What one epoch of a facility numbered and the streams do not hold, for `/healthz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Which facility.
+    pub ori: Ori,
+    /// Which of its numberings.
+    pub epoch: String,
+    /// The numbers, as ranges.
+    pub seqs: String,
+    /// How many.
+    pub count: u64,
+    /// The jail may still have some of them: it is asked. Otherwise only an archive has them.
+    pub kept: bool,
+}
+
+/// Since when one epoch misses something, and what was done about it.
+struct Case {
     since: Timestamp,
     asked: Option<Timestamp>,
     alarmed: Vec<Gap>,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Seen {
+    cases: BTreeMap<Key, Case>,
+    silence: pulse::Silence,
+    waits: u64,
 }
 
 impl Mend {
@@ -60,7 +93,7 @@ impl Mend {
         let grace = Duration::try_from(self.grace).unwrap_or(LOOK_EVERY);
         let mut every = tokio::time::interval((grace / 4).clamp(LOOK_EVERY_MIN, LOOK_EVERY));
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known: BTreeMap<(Ori, String), Missing> = BTreeMap::new();
+        let mut seen = Seen::default();
         let mut numbers = look::Numbers::default();
         loop {
             tokio::select! {
@@ -84,7 +117,7 @@ impl Mend {
                 }
             }
             match compared {
-                Ok(Some(compared)) => self.judge(compared, &mut known, now).await,
+                Ok(Some(view)) => self.judge(view, &mut seen, now).await,
                 Ok(None) => tracing::debug!("the read model is not whole; nothing is compared"),
                 Err(StoreError::Missing(_)) => {}
                 Err(error) => tracing::warn!(error = %chain(&error), "the read model cannot be compared"),
@@ -92,49 +125,51 @@ impl Mend {
         }
     }
 
-    async fn judge(
-        &self,
-        compared: Vec<Compared>,
-        known: &mut BTreeMap<(Ori, String), Missing>,
-        now: Timestamp,
-    ) {
-        self.show(&compared, now);
-        known.retain(|key, missing| {
-            let gone = !compared.iter().any(|one| one.key == *key && one.count() > 0);
-            if gone && !missing.alarmed.is_empty() {
+    async fn judge(&self, view: View, seen: &mut Seen, now: Timestamp) {
+        let View { epochs, waits } = view;
+        if waits > 0 && seen.waits == 0 {
+            tracing::error!(
+                messages = waits,
+                "so many events are without a routed record that the rest waits to be looked at"
+            );
+        }
+        seen.waits = waits;
+        self.show(&epochs, now);
+        let silent = seen.silence.judge(&self.node.registry.load(), &epochs, now);
+        seen.cases.retain(|key, case| {
+            let gone = !epochs.iter().any(|one| one.key == *key && one.count() > 0);
+            if gone && !case.alarmed.is_empty() {
                 tracing::info!(ori = %key.0, epoch = key.1, "nothing of this facility is missing any more");
             }
             !gone
         });
-        for one in compared {
+        let mut missing = Vec::new();
+        for one in epochs {
             if one.differs {
                 tracing::error!(ori = %one.key.0, epoch = one.key.1, "what the jail numbered and what INGEST holds under these numbers differ");
             }
             if one.count() == 0 {
                 continue;
             }
-            let fresh = || Missing { since: now, asked: None, alarmed: Vec::new() };
-            let missing = known.entry(one.key.clone()).or_insert_with(fresh);
-            if now.duration_since(missing.since) < self.grace {
+            let fresh = || Case { since: now, asked: None, alarmed: Vec::new() };
+            let case = seen.cases.entry(one.key.clone()).or_insert_with(fresh);
+            if now.duration_since(case.since) < self.grace {
                 continue;
             }
-            if missing.alarmed != one.missing {
-                tracing::error!(
-                    ori = %one.key.0,
-                    epoch = one.key.1,
-                    seqs = %ranges(&one.missing),
-                    count = one.count(),
-                    "events that the jail numbered are not held; it is asked to send them again"
-                );
-                missing.alarmed.clone_from(&one.missing);
+            if missing.len() < MISSING_NAMED_MAX {
+                missing.push(named(&one));
+            }
+            if !one.missing.iter().all(|gap| holds(&case.alarmed, gap)) {
+                alarm(&one);
+                case.alarmed.clone_from(&one.missing);
             }
             let again = self.grace.saturating_mul(ASK_AGAIN_GRACES);
-            if missing.asked.is_none_or(|asked| now.duration_since(asked) >= again)
-                && self.ask(&one, again, now).await
-            {
-                missing.asked = Some(now);
+            if case.asked.is_none_or(|asked| now.duration_since(asked) >= again) {
+                // Not asked now: tried again at the next look.
+                case.asked = self.ask(&one, again, now).await.or(case.asked);
             }
         }
+        self.health.compared(http::Compared { missing, silent });
     }
 
     fn show(&self, compared: &[Compared], now: Timestamp) {
@@ -148,54 +183,110 @@ impl Mend {
         }
         for ori in registry.facilities.keys() {
             let of = by_facility.get(ori).map(Vec::as_slice).unwrap_or_default();
-            let missing: u64 = of.iter().map(|one| one.count()).sum();
+            let missing: u64 = of.iter().map(|one| one.count()).fold(0, u64::saturating_add);
             metrics.missing.get_or_create(&of_facility(ori)).set(i64::try_from(missing).unwrap_or(i64::MAX));
             // A facility that never spoke has no age: absent, never zero.
-            if let Some(last) = of.iter().map(|one| one.heard).max() {
+            if let Some(last) = of.iter().filter_map(|one| one.heard).max() {
                 let age = now.duration_since(last).as_secs_f64();
                 metrics.heartbeat_age.get_or_create(&of_facility(ori)).set(age);
             }
         }
     }
 
-    /// Asks the jail, unless another node did a moment ago; false: not now.
-    async fn ask(&self, one: &Compared, again: SignedDuration, now: Timestamp) -> bool {
+    /// Asks the jail for the first of what is missing, unless another node did a moment ago; gives when it was asked, none
+    /// when it could not be.
+    async fn ask(&self, one: &Compared, again: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let to = (one.jurisdiction.clone(), one.key.0.clone());
         match self.last_asked(&to).await {
-            Ok(Some(asked)) if now.duration_since(asked) < again => return true,
+            Ok(Some((asked, epoch))) if epoch == one.key.1 && now.duration_since(asked) < again => {
+                return Some(asked);
+            }
             Ok(_) => {}
             Err(reason) => {
                 tracing::warn!(ori = %to.1, reason, "cannot see whether the jail was asked already");
-                return false;
+                return None;
             }
         }
-        let wanted: Vec<u64> =
-            one.missing.iter().flat_map(Gap::numbers).filter(|n| *n >= one.kept_from).collect();
+        let wanted = wanted(&one.missing, one.kept_from);
         if wanted.is_empty() {
             tracing::error!(ori = %to.1, epoch = one.key.1, "the jail does not keep them any more: bring them back from an archive");
-            return true;
+            return Some(now);
         }
-        for seqs in wanted.chunks(SEQS_PER_RESEND_MAX).take(REQUESTS_AT_ONCE) {
+        for seqs in wanted.chunks(SEQS_PER_RESEND_MAX) {
             let request = ResendRequest { epoch: one.key.1.clone(), seqs: seqs.to_vec() };
             if answer::send(&self.node, &to, Body::Resend(request)).await.is_err() {
-                return false;
+                return None;
             }
         }
-        true
+        Some(now)
     }
 
-    async fn last_asked(&self, (st, ori): &(Jurisdiction, Ori)) -> Result<Option<Timestamp>, String> {
+    /// When a facility was last asked by any node, and about which epoch.
+    async fn last_asked(
+        &self,
+        (st, ori): &(Jurisdiction, Ori),
+    ) -> Result<Option<(Timestamp, String)>, String> {
         use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
         let bound = self.node.js.get_stream_no_info(subject::ANSWERS).await.map_err(|error| chain(&error))?;
         let subject = subject::hub_answer(st, ori, AnswerKind::Resend);
-        match bound.get_last_raw_message_by_subject(&subject).await {
-            Ok(message) => Ok(Timestamp::from_nanosecond(message.time.unix_timestamp_nanos()).ok()),
-            Err(error) if error.kind() == Kind::NoMessageFound => Ok(None),
-            Err(error) => Err(chain(&error)),
-        }
+        let message = match bound.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == Kind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(chain(&error)),
+        };
+        let registry = self.node.registry.load();
+        // A request that no node of ours signed asked nobody.
+        let Ok(answer) = Answer::open(&message.payload, registry.relay_keys()) else { return Ok(None) };
+        let Body::Resend(request) = answer.body else { return Ok(None) };
+        let at = Timestamp::from_nanosecond(message.time.unix_timestamp_nanos()).ok();
+        Ok(at.map(|at| (at, request.epoch)))
+    }
+}
+
+/// The first numbers that are missing and that the jail keeps: never more than one look asks for, whatever a heartbeat
+/// states.
+fn wanted(missing: &[Gap], kept_from: u64) -> Vec<u64> {
+    let kept = missing.iter().filter_map(|gap| gap.not_below(kept_from));
+    kept.flat_map(|gap| gap.numbers()).take(SEQS_PER_RESEND_MAX * REQUESTS_AT_ONCE).collect()
+}
+
+/// Whether all of a gap lies in one of these, which are joined and in order.
+fn holds(gaps: &[Gap], gap: &Gap) -> bool {
+    let at = gaps.partition_point(|known| known.last < gap.first);
+    gaps.get(at).is_some_and(|known| known.first <= gap.first && gap.last <= known.last)
+}
+
+fn alarm(one: &Compared) {
+    tracing::error!(
+        ori = %one.key.0,
+        epoch = one.key.1,
+        seqs = ranges(&one.missing),
+        count = one.count(),
+        "events that the jail numbered are not held; it is asked to send them again"
+    );
+    if one.absurd {
+        tracing::error!(
+            ori = %one.key.0,
+            epoch = one.key.1,
+            "its heartbeat states numbers that nobody can have given: its store or its key is not to be trusted; only the first are asked for"
+        );
+    }
+}
+
+fn named(one: &Compared) -> Missing {
+    Missing {
+        ori: one.key.0.clone(),
+        epoch: one.key.1.clone(),
+        seqs: ranges(&one.missing),
+        count: one.count(),
+        kept: one.is_kept(),
     }
 }
 
 fn ranges(gaps: &[Gap]) -> String {
-    gaps.iter().map(Gap::to_string).collect::<Vec<_>>().join(", ")
+    let named: Vec<String> = gaps.iter().take(RANGES_NAMED_MAX).map(Gap::to_string).collect();
+    match gaps.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more ranges", named.join(", ")),
+    }
 }

@@ -7,6 +7,7 @@ use sallyport_e2e::{
     patience::{AFTER_REDELIVERY, DEAR_LOOK_EVERY, SOON, until, until_every},
 };
 use sallyport_proto::{
+    answer::Body,
     envelope::Digest,
     operations::RangeDigest,
     receipt::{Receipt, Statement},
@@ -164,6 +165,64 @@ async fn made_good_after_the_loss_of(streams: &[&str], ingest: u64) {
     })
     .await
     .unwrap();
+}
+
+/// Every program runs all the time and every row is closed; the server dies, and comes back without DELIVER, as after a
+/// disk that was replaced. What the relay found whole before says nothing about the new stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deliver_that_is_lost_under_a_running_relay_is_named_alarmed_and_asked_for() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_everything().unwrap();
+    let mut day = Day::of(JAIL);
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    // Compared, and found whole: all the heartbeat states is held, and every row is closed.
+    until_every("everything was compared", SOON, DEAR_LOOK_EVERY, || async {
+        let (_, metrics) = world.relay_page("a", "/metrics")?;
+        let compared = metrics.contains("sallyport_relay_missing_events{ori=\"zz0010000\"} 0");
+        Ok((compared && facility(&world)["seq"] == 16).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.ask("agent-zz0010000", &["status", "--json"]).unwrap()["outbox_depth"], 0);
+
+    world.server.kill9().unwrap();
+    remove_stream(&world, "DELIVER");
+    world.server.restart().unwrap();
+    world.provision().unwrap();
+    let hub = world.hub().await.unwrap();
+    let named = "\"seqs\":\"1-16\"";
+    until_every("the loss is named and alarmed", AFTER_REDELIVERY, DEAR_LOOK_EVERY, || async {
+        let log = world.log_of(RELAY);
+        Ok((log.contains("asked to send them again") && log.contains(named)).then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    until("the jail is asked", SOON, || async {
+        let answers = hub.answers(&JAIL.parse().unwrap()).await?;
+        let asked = answers.iter().find_map(|answer| match &answer.body {
+            Body::Resend(request) => Some(request.seqs.clone()),
+            _ => None,
+        });
+        Ok(asked.is_some_and(|seqs| seqs == (1..=16).collect::<Vec<u64>>()).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// As a disk that was replaced; the server does not run.
+fn remove_stream(world: &World, stream: &str) {
+    let accounts = world.server.dir().join("store").join("jetstream");
+    let mut removed = 0;
+    for account in std::fs::read_dir(accounts).unwrap() {
+        let folder = account.unwrap().path().join("streams").join(stream);
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).unwrap();
+            removed += 1;
+        }
+    }
+    assert_eq!(removed, 1, "{stream} lies in one account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,6 +68,12 @@ impl Loaded {
         positions(&self.connection)
     }
 
+    /// Which model this is: another number means that facts which were read before may be gone.
+    pub(crate) fn made(&self) -> Result<i64, StoreError> {
+        let query = || self.connection.query_row("SELECT made FROM model", [], |row| row.get(0));
+        query().map_err(StoreError::sqlite("reading which model it is"))
+    }
+
     /// Runs everything in `read` on one state of the model.
     pub(crate) fn at_one_time<T>(
         &self,

@@ -27,7 +27,7 @@ use value::micros;
 pub(crate) use waiting::Waiting;
 
 /// Raised with every change of the schema or of what a record is folded into: another version on disk is rebuilt.
-const SCHEMA_VERSION: i32 = 3;
+const SCHEMA_VERSION: i32 = 4;
 const SCHEMA: &str = include_str!("schema.sql");
 const FILE: &str = "read-model.sqlite";
 /// Pages of a day's notices stay in memory, so that a rebuild does not go to the disk for each index entry.
@@ -157,8 +157,14 @@ impl Store {
             return Ok(None);
         }
         let connection = connect(path)?;
-        let found = schema_version(&connection)?;
-        Ok((found == SCHEMA_VERSION).then(|| Self { connection, path: path.to_owned() }))
+        if schema_version(&connection)? != SCHEMA_VERSION {
+            return Ok(None);
+        }
+        // What was whole when another process ended may be of streams that are gone: nobody has looked since.
+        connection
+            .execute("UPDATE position SET whole_at = NULL", [])
+            .map_err(StoreError::sqlite("forgetting that it was whole"))?;
+        Ok(Some(Self { connection, path: path.to_owned() }))
     }
 
     /// How far each stream is folded.

@@ -7,6 +7,10 @@ CREATE TABLE position (
     whole_at INTEGER                    -- when the model was last known to hold everything
 ) WITHOUT ROWID;
 
+-- Another number is another model: made anew, or something was taken out of it because its stream lost it.
+CREATE TABLE model (made INTEGER NOT NULL);
+INSERT INTO model VALUES (random());
+
 CREATE TABLE ingest (
     sequence INTEGER PRIMARY KEY, ori TEXT NOT NULL, jurisdiction TEXT NOT NULL, digest BLOB NOT NULL,
     stored INTEGER NOT NULL,

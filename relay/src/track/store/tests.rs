@@ -165,7 +165,19 @@ fn positions_are_kept_with_the_facts() {
     drop(store);
     let (store, thrown_away) = Store::open(dir.path()).unwrap();
     assert!(!thrown_away);
-    assert_eq!(store.positions().unwrap()[&Stream::Ingest], at(8, Some(whole_at)));
+    let kept = &store.positions().unwrap()[&Stream::Ingest];
+    assert_eq!(*kept, at(8, None), "nobody has looked at the stream since: whole no more");
+}
+
+#[test]
+fn a_model_that_was_made_anew_is_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let made = store.reader().unwrap().made().unwrap();
+    drop(store);
+    let (store, _) = Store::open(dir.path()).unwrap();
+    assert_eq!(store.reader().unwrap().made().unwrap(), made, "opened again it is the same");
+    assert_ne!(store.wipe().unwrap().reader().unwrap().made().unwrap(), made);
 }
 
 #[test]
