@@ -105,6 +105,12 @@ described! {
     MISSING: "sallyport_relay_missing_events", ["ori"],
         "Events that a facility numbered and that INGEST or DELIVER do not hold; named in the log and by lag";
     /// Gauge, from the read model.
+    LOST: "sallyport_relay_lost_records", ["stream"],
+        "Messages that a stream lost before their age since the read model was built; named in the log";
+    /// Gauge, from the read model.
+    UNMATCHED: "sallyport_relay_unmatched_records", ["stream"],
+        "Records that others prove and that the stream does not hold: notices of routed events, receipts passed on";
+    /// Gauge, from the read model.
     HEARTBEAT_AGE: "sallyport_relay_heartbeat_age_seconds", ["ori"],
         "Time since the last heartbeat of a facility; absent when there never was one; over 180 it is silent";
     /// Gauge.
@@ -153,6 +159,8 @@ pub struct Metrics {
     pub(crate) unsubscribed: Counts,
     pub(crate) position_age: Seconds,
     pub(crate) missing: Counts,
+    pub(crate) lost: Counts,
+    pub(crate) unmatched: Counts,
     pub(crate) heartbeat_age: Seconds,
     /// Held while gauges are cleared and set anew, and while they are exported: a scrape never sees half of it.
     refresh: Mutex<()>,
@@ -183,6 +191,8 @@ impl Metrics {
             stage: Family::default(),
             unsubscribed: Family::default(),
             missing: Family::default(),
+            lost: Family::default(),
+            unmatched: Family::default(),
             heartbeat_age: Family::default(),
             position_age: Family::default(),
             refresh: Mutex::new(()),
@@ -215,6 +225,8 @@ impl Metrics {
         registry.register(OLDEST_UNRECEIVED.name, OLDEST_UNRECEIVED.help, self.oldest_unreceived.clone());
         registry.register(STAGE.name, STAGE.help, self.stage.clone());
         registry.register(MISSING.name, MISSING.help, self.missing.clone());
+        registry.register(LOST.name, LOST.help, self.lost.clone());
+        registry.register(UNMATCHED.name, UNMATCHED.help, self.unmatched.clone());
         registry.register(HEARTBEAT_AGE.name, HEARTBEAT_AGE.help, self.heartbeat_age.clone());
         registry.register(UNSUBSCRIBED.name, UNSUBSCRIBED.help, self.unsubscribed.clone());
         registry.register(POSITION_AGE.name, POSITION_AGE.help, self.position_age.clone());

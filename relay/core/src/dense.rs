@@ -88,6 +88,11 @@ impl Dense {
         self.ranges.range(..=n).next_back().is_some_and(|(_, &last)| n <= last)
     }
 
+    /// What is there, lowest first.
+    pub fn ranges(&self) -> impl Iterator<Item = Gap> {
+        self.ranges.iter().map(|(&first, &last)| Gap { first, last })
+    }
+
     /// The lowest.
     pub fn first(&self) -> Option<u64> {
         self.ranges.keys().next().copied()

@@ -92,6 +92,8 @@ pub(super) struct Numbers {
     held: BTreeMap<Key, Dense>,
     /// Accepted, and without a `routed` record: where it stands on INGEST.
     unrouted: BTreeMap<(Key, u64), u64>,
+    /// Was held, and INGEST lost it.
+    lost: BTreeMap<Key, (Jurisdiction, Dense)>,
 }
 
 impl Numbers {
@@ -107,7 +109,7 @@ impl Numbers {
         }
         let made = loaded.made()?;
         if self.made != Some(made) {
-            *self = Self { made: Some(made), ..Self::default() };
+            *self = Self { made: Some(made), lost: lost(loaded)?, ..Self::default() };
         }
         if !self.take_in(loaded)? {
             return Ok(None);
@@ -121,7 +123,8 @@ impl Numbers {
         // those that the jail still keeps, which INGEST outlives by far.
         let whole = first.first().is_none_or(|first| *first <= 1);
         let beats = loaded.heartbeats()?;
-        let mut silent: BTreeSet<Key> = self.unrouted.keys().map(|(key, _)| key.clone()).collect();
+        let unrouted = self.unrouted.keys().map(|(key, _)| key);
+        let mut silent: BTreeSet<Key> = unrouted.chain(self.lost.keys()).cloned().collect();
         let mut epochs = Vec::with_capacity(beats.len());
         for beat in beats {
             let compared = self.one(loaded, beat, whole)?;
@@ -255,6 +258,7 @@ impl Numbers {
             None => false,
         };
         gaps.extend(self.unrouted_of(&key));
+        gaps.extend(self.lost_of(&key));
         Ok(Compared {
             absurd: beat.seq > held.last().unwrap_or_default().saturating_add(AHEAD_MAX),
             key,
@@ -268,13 +272,14 @@ impl Numbers {
 
     /// An epoch of which no heartbeat is held any more: only that its events were not routed is known.
     fn unheard(&self, loaded: &Loaded, key: Key) -> Result<Option<Compared>, StoreError> {
-        let missing = Gap::joined(self.unrouted_of(&key).collect());
+        let missing = Gap::joined(self.unrouted_of(&key).chain(self.lost_of(&key)).collect());
+        let known = self.lost.get(&key).map(|(jurisdiction, _)| jurisdiction.clone());
         let found = loaded.rows(
             "SELECT jurisdiction FROM ingest WHERE ori = ?1 AND epoch = ?2 LIMIT 1",
             params![key.0.as_str(), key.1],
             |row| row.parsed("jurisdiction"),
         )?;
-        Ok(found.into_iter().next().map(|jurisdiction| Compared {
+        Ok(found.into_iter().next().or(known).map(|jurisdiction| Compared {
             key,
             jurisdiction,
             missing,
@@ -283,6 +288,14 @@ impl Numbers {
             absurd: false,
             heard: None,
         }))
+    }
+
+    /// What INGEST lost and does not hold again.
+    fn lost_of(&self, key: &Key) -> Vec<Gap> {
+        let Some((_, lost)) = self.lost.get(key) else { return Vec::new() };
+        let empty = Dense::default();
+        let held = self.held.get(key).unwrap_or(&empty);
+        lost.ranges().flat_map(|gap| held.missing(gap.first, gap.last)).collect()
     }
 
     fn unrouted_of(&self, key: &Key) -> impl Iterator<Item = Gap> {
@@ -297,6 +310,23 @@ fn is_whole(loaded: &Loaded, now: Timestamp) -> Result<bool, StoreError> {
         let whole_at = positions.get(stream).and_then(|position| position.whole_at);
         whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
     }))
+}
+
+/// Numbers that INGEST lost: as ranges, as many as were held.
+fn lost(loaded: &Loaded) -> Result<BTreeMap<Key, (Jurisdiction, Dense)>, StoreError> {
+    let rows = loaded.rows(
+        "SELECT ori, epoch, seq, jurisdiction FROM lost_number ORDER BY ori, epoch, seq LIMIT ?1",
+        params![ROWS_MAX],
+        |row| {
+            let key: Key = (row.parsed("ori")?, row.get("epoch")?);
+            Ok((key, row.parsed::<Jurisdiction>("jurisdiction")?, row.unsigned::<u64>("seq")?))
+        },
+    )?;
+    let mut lost: BTreeMap<Key, (Jurisdiction, Dense)> = BTreeMap::new();
+    for (key, jurisdiction, seq) in rows {
+        lost.entry(key).or_insert_with(|| (jurisdiction, Dense::default())).1.insert(seq);
+    }
+    Ok(lost)
 }
 
 /// What INGEST holds under these numbers: of copies the first.

@@ -9,6 +9,7 @@ mod look;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod unmatched;
 
 use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
@@ -95,6 +96,7 @@ impl Mend {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = Seen::default();
         let mut numbers = look::Numbers::default();
+        let mut unmatched = unmatched::Unmatched::default();
         loop {
             tokio::select! {
                 biased;
@@ -103,19 +105,25 @@ impl Mend {
             }
             let (dir, now, grace) = (self.store_dir.clone(), clock::now(), self.grace);
             let job = tokio::task::spawn_blocking(move || {
-                let compared = Loaded::open(&dir)
-                    .and_then(|loaded| loaded.at_one_time(|loaded| numbers.compare(loaded, now, grace)));
-                (numbers, compared)
+                let compared = Loaded::open(&dir).and_then(|loaded| {
+                    loaded.at_one_time(|loaded| {
+                        unmatched.compare(loaded, now, grace)?;
+                        numbers.compare(loaded, now, grace)
+                    })
+                });
+                (numbers, unmatched, compared)
             });
             let compared;
             match job.await {
-                Ok(done) => (numbers, compared) = done,
+                Ok(done) => (numbers, unmatched, compared) = done,
                 Err(panic) => {
                     tracing::error!(%panic, "the comparison with the jails fell; begun anew");
                     numbers = look::Numbers::default();
+                    unmatched = unmatched::Unmatched::default();
                     continue;
                 }
             }
+            unmatched.show(&self.node.metrics);
             match compared {
                 Ok(Some(view)) => self.judge(view, &mut seen, now).await,
                 Ok(None) => tracing::debug!("the read model is not whole; nothing is compared"),

@@ -14,7 +14,7 @@ use sallyport_relay_core::{
 };
 
 use super::*;
-use crate::track::store::{Position, Positions, Store};
+use crate::track::store::{Folded, Position, Positions, Store};
 
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
@@ -116,6 +116,74 @@ fn unrouted_events_of_an_epoch_without_a_heartbeat_are_named_beside_the_one_in_f
     let registry = fixture::registry().subscriber("fed-a", &[]).parse();
     let pulses = pulses(&loaded, &registry, story.now()).unwrap();
     assert_eq!(pulses[0].missing.iter().map(Gap::to_string).collect::<Vec<_>>(), ["7", "1"]);
+}
+
+/// As the fold does when the stream says that these are gone.
+fn lose(store: &mut Store, stream: Stream, first: u64, last: u64, now: Timestamp) {
+    let gaps = [Gap { first, last }];
+    store.write_folded([], &Positions::new(), &Folded::default(), &[(stream, &gaps, now)]).unwrap();
+}
+
+#[test]
+fn what_ingest_loses_from_its_beginning_is_missing_until_it_is_held_again() {
+    let (dir, story) = (tempfile::tempdir().unwrap(), story());
+    let (mut store, _) = Store::open(dir.path()).unwrap();
+    fold(&mut store, &story, |_| true);
+    let mut numbers = look::Numbers::default();
+    assert_eq!(missing(&look(&mut numbers, dir.path(), story.now())), []);
+    // The stream begins with 2 now, as one that lost its beginning by its age would.
+    lose(&mut store, Stream::Ingest, 1, 1, story.now());
+    assert_eq!(missing(&look(&mut numbers, dir.path(), story.now())), [("e1".into(), "1".into())]);
+    let mut again = changes(&story.records[0].record());
+    if let Change::Ingest(row) = &mut again[0] {
+        row.sequence = 3;
+    }
+    write(&mut store, again, story.now());
+    assert_eq!(missing(&look(&mut numbers, dir.path(), story.now())), []);
+}
+
+#[test]
+fn what_deliver_loses_within_is_missing_under_the_number_of_its_event() {
+    let (dir, story) = (tempfile::tempdir().unwrap(), story());
+    let (mut store, _) = Store::open(dir.path()).unwrap();
+    fold(&mut store, &story, |_| true);
+    let mut numbers = look::Numbers::default();
+    assert_eq!(missing(&look(&mut numbers, dir.path(), story.now())), []);
+    // The second event's notice and its record.
+    lose(&mut store, Stream::Deliver, 3, 4, story.now());
+    assert_eq!(missing(&look(&mut numbers, dir.path(), story.now())), [("e1".into(), "2".into())]);
+    let mut unmatched = unmatched::Unmatched::default();
+    let loaded = Loaded::open(dir.path()).unwrap();
+    unmatched.compare(&loaded, story.now(), GRACE).unwrap();
+    assert_eq!(unmatched.notices, 0, "its record is gone with it");
+}
+
+#[test]
+fn a_notice_and_a_receipt_that_an_older_copy_never_held_are_named_by_their_counterparts() {
+    let mut story = Story::of(&["fed-a"]);
+    for n in 1..=2 {
+        let told = story.publish(n, &["fed-a"], |head| (head.epoch, head.seq) = ("e1".into(), n.into()));
+        story.route(&told, &["fed-a"]).accept(&told);
+        story.receipt(&told, "fed-a", sallyport_proto::vocabulary::ReceiptLevel::Received);
+    }
+    story.wait(SignedDuration::from_secs(10));
+    let compared = |keep: &dyn Fn(Stream, &str, u64) -> bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path()).unwrap();
+        let kept = story.records.iter().filter(|r| keep(r.stream, &r.subject, r.sequence));
+        write(&mut store, kept.flat_map(|record| changes(&record.record())), story.now());
+        let mut unmatched = unmatched::Unmatched::default();
+        let loaded = Loaded::open(dir.path()).unwrap();
+        unmatched.compare(&loaded, story.now(), GRACE).unwrap();
+        let receipts: Vec<String> = unmatched.receipts.ranges().map(|gap| gap.to_string()).collect();
+        (unmatched.notices, unmatched.events.len(), receipts)
+    };
+    assert_eq!(compared(&|_, _, _| true), (0, 0, vec![]));
+    let no_second_notice = |stream, subject: &str, sequence| {
+        !(stream == Stream::Deliver && subject.starts_with("hub.v1.deliver.") && sequence == 3)
+    };
+    assert_eq!(compared(&no_second_notice), (1, 1, vec![]));
+    assert_eq!(compared(&|stream, _, _| stream != Stream::Receipts), (0, 0, vec!["1-2".to_owned()]));
 }
 
 /// An accepted event of which there is no `routed` record.

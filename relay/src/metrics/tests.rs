@@ -23,6 +23,8 @@ fn touched() -> String {
         m.pending_by_facility.get_or_create(&pair).set(1);
         m.heartbeat_age.get_or_create(&of_facility(&ori)).set(1.0);
         m.missing.get_or_create(&of_facility(&ori)).set(2);
+        m.lost.get_or_create(&of_stream("INGEST")).set(1);
+        m.unmatched.get_or_create(&of_stream("DELIVER")).set(1);
         m.oldest_unreceived.get_or_create(&of_subscriber(&subscriber)).set(1.5);
         let stage = vec![
             ("subscriber", subscriber.to_string()),

@@ -1,10 +1,11 @@
 //! Folds the streams into this node's read model: one reader per stream, one writer, facts and positions in one
 //! transaction. **A fold has no effects**: nothing is decided, sent or answered here, and whatever is lost with the model
-//! is read again from the streams.
+//! is read again from the streams. Beside it, the streams are compared with what was folded of them (`shelf`).
 //!
 //! Out of scope: what a record means (`relay_core::ledger`), figures for people (`lag`, `trace`).
 
 mod reader;
+mod shelf;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -86,19 +87,20 @@ enum Ended {
 /// Folds until shutdown, or until the model turns out to be of other streams.
 async fn once(fold: &Fold, store: Store, shutdown: &CancellationToken) -> Result<Ended, Error> {
     let positions = store.positions()?;
-    let loaded = store.reader()?;
+    let (loaded, beside) = (store.reader()?, store.reader()?);
     let (to_writer, from_readers) = mpsc::channel::<ToWriter>(RECORDS_WAITING_MAX);
     let readers = Stream::ALL.iter().map(|&stream| {
         let position = positions.get(&stream).cloned();
         Reader::new(fold.js.clone(), stream, &fold.node, position, to_writer.clone()).run()
     });
     let readers = future::try_join_all(readers);
-    drop(to_writer);
+    let compared = shelf::run(fold, beside, to_writer);
     let read = async {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
             ended = readers => ended.err(),
+            rewound = compared => Some(rewound),
             () = watch::run(fold, loaded) => None,
         }
         // Readers are dropped here, and with them the channel: the writer finishes what it has and ends.

@@ -240,6 +240,38 @@ async fn a_killed_server_and_a_deleted_reader_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_out_of_a_stream_that_runs_on_is_taken_out_of_the_model() {
+    let (server, dir) = (start(), tempfile::tempdir().unwrap());
+    let js = login(&server, "all").await;
+    for (stream, _) in SUBJECTS {
+        make_stream(&js, stream).await;
+    }
+    let mut story = Story::of(&["fed-a"]);
+    let first = told(&mut story, 1);
+    let second = told(&mut story, 2);
+    story.receipt(&first, "fed-a", ReceiptLevel::Received);
+    story.receipt(&second, "fed-a", ReceiptLevel::Received);
+    publish(&js, &story.records).await;
+    let running = fold(&server, dir.path()).await;
+    until_folded(dir.path(), 2, 2);
+    for (stream, sequence) in [("INGEST", 1), ("DELIVER", 3), ("RECEIPTS", 1)] {
+        js.get_stream(stream).await.unwrap().delete_message(sequence).await.unwrap();
+    }
+    until_folded(dir.path(), 1, 1);
+    assert_eq!(status(dir.path(), &first), Status::Relayed, "its receipt is gone");
+    wait::until("the losses are counted", SOON, || {
+        let text = running.metrics.export().unwrap();
+        let counted =
+            |stream| text.contains(&format!("sallyport_relay_lost_records{{stream=\"{stream}\"}} 1"));
+        Ok(["INGEST", "DELIVER", "RECEIPTS"].into_iter().all(counted).then_some(()))
+    })
+    .unwrap();
+    let text = running.metrics.export().unwrap();
+    assert!(text.contains("sallyport_relay_rebuilds_total 0"), "{text}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_that_are_not_there_yet_are_waited_for() {
     let (server, dir) = (start(), tempfile::tempdir().unwrap());
     let js = login(&server, "all").await;

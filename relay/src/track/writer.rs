@@ -6,12 +6,15 @@ use async_nats::Subject;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sallyport_link::fault;
-use sallyport_relay_core::ledger::{self, Change, Record, Stream};
+use sallyport_relay_core::{
+    dense::Gap,
+    ledger::{self, Change, Record, Stream},
+};
 use tokio::sync::mpsc;
 
 use super::{
     Error,
-    store::{Position, Positions, Store, StoreError},
+    store::{Folded, Position, Positions, Store, StoreError},
 };
 use crate::metrics::Metrics;
 
@@ -29,6 +32,8 @@ pub(super) enum ToWriter {
     Record(Owned),
     /// Everything of a stream was handed over, at this time.
     Whole(Stream, String, u64, Timestamp),
+    /// A stream lost these messages, which were folded; noticed at this time.
+    Lost(Stream, Vec<Gap>, Timestamp),
 }
 
 /// One message of a stream.
@@ -106,6 +111,7 @@ fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError
     let mut positions = Positions::new();
     let mut summary: Summary = Vec::new();
     let mut changes = Vec::with_capacity(batch.len());
+    let (mut folded, mut lost) = (Folded::default(), Vec::new());
     for item in batch {
         match item {
             ToWriter::Record(owned) => {
@@ -114,18 +120,20 @@ fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError
                     read.iter().filter(|c| matches!(c, Change::Unreadable { .. })).count() as u64;
                 note(&mut summary, owned.stream, unreadable);
                 changes.extend(read);
+                folded.add(owned.stream, owned.sequence, owned.stored);
                 reached(&mut positions, owned.stream, &owned.created, owned.sequence, None);
             }
             ToWriter::Whole(stream, created, sequence, at) => {
                 reached(&mut positions, *stream, created, *sequence, Some(*at));
             }
+            ToWriter::Lost(stream, gaps, at) => lost.push((*stream, gaps.as_slice(), *at)),
         }
     }
     let facts = !changes.is_empty();
     if facts {
         fault::point("relay.track.before-commit");
     }
-    store.write(changes, &positions)?;
+    store.write_folded(changes, &positions, &folded, &lost)?;
     if facts {
         fault::point("relay.track.after-commit");
     }

@@ -187,6 +187,7 @@ async fn a_deliver_that_is_lost_under_a_running_relay_is_named_alarmed_and_asked
     .unwrap();
     assert_eq!(world.ask("agent-zz0010000", &["status", "--json"]).unwrap()["outbox_depth"], 0);
 
+    let handed_over = std::fs::read_to_string(world.instance.hand_over_log("demo-supervision")).unwrap();
     world.server.kill9().unwrap();
     remove_stream(&world, "DELIVER");
     world.server.restart().unwrap();
@@ -206,6 +207,83 @@ async fn a_deliver_that_is_lost_under_a_running_relay_is_named_alarmed_and_asked
             _ => None,
         });
         Ok(asked.is_some_and(|seqs| seqs == (1..=16).collect::<Vec<u64>>()).then_some(()))
+    })
+    .await
+    .unwrap();
+    until("each is routed anew", AFTER_REDELIVERY, || async {
+        Ok((hub.routed().await?.len() == 16).then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    until_every("the alarm ends", SOON, DEAR_LOOK_EVERY, || async {
+        let (status, health) = world.relay_page("a", "/healthz")?;
+        Ok((status == 200 && health.contains("\"missing\":[]")).then_some(()))
+    })
+    .await
+    .unwrap();
+    day.acknowledged(&world, AFTER_REDELIVERY).await.unwrap();
+    let after = std::fs::read_to_string(world.instance.hand_over_log("demo-supervision")).unwrap();
+    assert_eq!(after, handed_over, "the office knew every notice already");
+}
+
+/// Messages taken out of streams that run on, as limits or a person would: nothing about a stream's name, age or end
+/// changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_out_of_running_streams_is_named_alarmed_and_sent_again() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_everything().unwrap();
+    let mut day = Day::of(JAIL);
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    until_every("the heartbeat is folded", SOON, DEAR_LOOK_EVERY, || async {
+        Ok((facility(&world)["seq"] == 16).then_some(()))
+    })
+    .await
+    .unwrap();
+    let hub = world.hub().await.unwrap();
+    let routed = hub.all("DELIVER", "hub.v1.routed.>").await.unwrap();
+    let (of_ninth, record) = (hub.routed().await.unwrap()[8].clone(), routed[8].sequence);
+    assert_eq!(of_ninth.ingest_sequence, 9, "the ninth of a jail without copies");
+    for (stream, sequences) in
+        [("INGEST", &[1, 2, 3, 7][..]), ("DELIVER", &[record][..]), ("RECEIPTS", &[2][..])]
+    {
+        for sequence in sequences {
+            hub.stream(stream).await.unwrap().delete_message(*sequence).await.unwrap();
+        }
+    }
+    let gone = "messages are gone from the stream, and not by their age";
+    let expected =
+        [("INGEST", "1-3, 7".to_owned()), ("DELIVER", record.to_string()), ("RECEIPTS", "2".to_owned())];
+    until_every("each loss is named", AFTER_REDELIVERY, DEAR_LOOK_EVERY, || async {
+        let log = world.log_of(RELAY);
+        let named = |(stream, sequences): &(&str, String)| {
+            let (stream, sequences) =
+                (format!("\"stream\":\"{stream}\""), format!("\"sequences\":\"{sequences}\""));
+            log.lines().any(|line| {
+                line.contains(gone)
+                    && line.contains("ERROR")
+                    && line.contains(&stream)
+                    && line.contains(&sequences)
+            })
+        };
+        Ok(expected.iter().all(named).then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    until("the jail is asked for the number of the lost record, too", AFTER_REDELIVERY, || async {
+        let answers = hub.answers(&JAIL.parse().unwrap()).await?;
+        let asked = answers.iter().filter_map(|answer| match &answer.body {
+            Body::Resend(request) => Some(request.seqs.clone()),
+            _ => None,
+        });
+        let asked: std::collections::BTreeSet<u64> = asked.flatten().collect();
+        Ok([1, 2, 3, 7, 9].iter().all(|seq| asked.contains(seq)).then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    until("the lost events are on INGEST again", AFTER_REDELIVERY, || async {
+        Ok((hub.count("INGEST").await? >= 16).then_some(()))
     })
     .await
     .unwrap();

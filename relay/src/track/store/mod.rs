@@ -3,6 +3,7 @@
 //!
 //! Out of scope: what a record means (`relay_core::ledger`), reading streams (`reader`), figures (`lag`, `trace`).
 
+mod held;
 mod load;
 mod put;
 mod rows;
@@ -20,8 +21,12 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
-use sallyport_relay_core::ledger::{Change, Stream};
+use sallyport_relay_core::{
+    dense::Gap,
+    ledger::{Change, Stream},
+};
 
+pub(crate) use held::{COMPARED, Folded, Span};
 pub(crate) use load::Loaded;
 use value::micros;
 pub(crate) use waiting::Waiting;
@@ -173,10 +178,22 @@ impl Store {
     }
 
     /// Writes facts and positions in one transaction.
-    pub fn write(
+    #[cfg(test)]
+    pub(crate) fn write(
         &mut self,
         changes: impl IntoIterator<Item = Change>,
         positions: &Positions,
+    ) -> Result<(), StoreError> {
+        self.write_folded(changes, positions, &Folded::default(), &[])
+    }
+
+    /// Writes facts, positions and what was folded in one transaction, and takes out what streams lost.
+    pub(crate) fn write_folded(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+        positions: &Positions,
+        folded: &Folded,
+        lost: &[(Stream, &[Gap], Timestamp)],
     ) -> Result<(), StoreError> {
         let transaction =
             self.connection.transaction().map_err(StoreError::sqlite("beginning a transaction"))?;
@@ -186,6 +203,11 @@ impl Store {
         for (stream, position) in positions {
             put_position(&transaction, *stream, position)
                 .map_err(StoreError::sqlite("writing a position"))?;
+        }
+        folded.put(&transaction).map_err(StoreError::sqlite("noting what was folded"))?;
+        for (stream, gaps, at) in lost {
+            held::lose(&transaction, *stream, gaps, *at)
+                .map_err(StoreError::sqlite("taking out what was lost"))?;
         }
         transaction.commit().map_err(StoreError::sqlite("committing"))
     }

@@ -343,7 +343,7 @@ fn settle(db: &Connection, event: &EventId, ori: &Ori, subscriber: &SubscriberId
 
 /// Sets on every attempt of a notice by which receipt it was first received, and by which it was refused: only receipts
 /// of its own subscriber that name an attempt that was made, with its digest, and that the relay verified and passed on.
-fn settle_named(db: &Connection, event: &str, ori: &str, subscriber: &str) -> Done {
+pub(super) fn settle_named(db: &Connection, event: &str, ori: &str, subscriber: &str) -> Done {
     let first: Option<(Option<i64>, Option<i64>)> = db
         .prepare_cached(
             "SELECT min(CASE WHEN r.kind <> 2 THEN r.sequence END),

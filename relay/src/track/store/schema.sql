@@ -11,6 +11,18 @@ CREATE TABLE position (
 CREATE TABLE model (made INTEGER NOT NULL);
 INSERT INTO model VALUES (random());
 
+-- Messages that were folded, as sequences without a gap stored within one hour; and those that their stream lost since.
+CREATE TABLE held (
+    stream TEXT, first INTEGER, last INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
+CREATE TABLE lost (
+    stream TEXT, first INTEGER, last INTEGER NOT NULL, noticed INTEGER NOT NULL, PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
+-- Numbers of jails that INGEST lost.
+CREATE TABLE lost_number (
+    ori TEXT, epoch TEXT, seq INTEGER, jurisdiction TEXT NOT NULL, PRIMARY KEY (ori, epoch, seq)
+) WITHOUT ROWID;
+
 CREATE TABLE ingest (
     sequence INTEGER PRIMARY KEY, ori TEXT NOT NULL, jurisdiction TEXT NOT NULL, digest BLOB NOT NULL,
     stored INTEGER NOT NULL,
@@ -31,6 +43,7 @@ CREATE TABLE routed (
     unsubscribed TEXT NOT NULL,
     PRIMARY KEY (event_id, ori)
 ) WITHOUT ROWID;
+CREATE INDEX routed_by_sequence ON routed (sequence);
 CREATE INDEX routed_unsubscribed ON routed (t5) WHERE unsubscribed <> '';
 
 CREATE TABLE notice (

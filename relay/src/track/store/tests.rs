@@ -227,3 +227,58 @@ fn a_reader_sees_the_model_while_it_is_written() {
         .unwrap();
     assert_eq!(loaded.all("receipt", rows::receipt_row).len(), 1);
 }
+
+#[test]
+fn what_is_taken_out_leaves_the_model_as_if_it_had_been_built_of_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let story = story();
+    let mut store = on_disk(dir.path(), &story.records, 100);
+    let mut folded = Folded::default();
+    story.records.iter().for_each(|r| folded.add(r.stream, r.sequence, r.stored));
+    store.write_folded([], &Positions::new(), &folded, &[]).unwrap();
+    let made = store.reader().unwrap().made().unwrap();
+    let lost =
+        [(Stream::Ingest, 1, 2), (Stream::Deliver, 1, 1), (Stream::Deliver, 4, 5), (Stream::Receipts, 1, 1)];
+    let gaps = lost.map(|(stream, first, last)| (stream, [Gap { first, last }]));
+    let all: Vec<_> = gaps.iter().map(|(stream, gap)| (*stream, &gap[..], story.now())).collect();
+    store.write_folded([], &Positions::new(), &Folded::default(), &all).unwrap();
+    let is_lost = |record: &Stored| {
+        lost.iter().any(|(s, first, last)| *s == record.stream && (*first..=*last).contains(&record.sequence))
+    };
+    let rest: Vec<Stored> = story.records.iter().filter(|record| !is_lost(record)).cloned().collect();
+    let loaded = store.reader().unwrap();
+    let model = in_memory(&rest);
+    assert_eq!(model_of(&loaded), model);
+    let (indexed, derived) = waiting(&loaded, &model);
+    assert_eq!(indexed, derived);
+    assert_ne!(loaded.made().unwrap(), made);
+    let of = |stream| rest.iter().filter(|record| record.stream == stream).count() as u64;
+    for stream in COMPARED {
+        let held: u64 = loaded.held(stream).unwrap().iter().map(|span| span.last - span.first + 1).sum();
+        assert_eq!(held, of(stream), "{}", stream.name());
+    }
+    assert_eq!(loaded.lost(Stream::Deliver).unwrap(), 3);
+}
+
+#[test]
+fn spans_end_where_a_message_is_missing_where_an_hour_ends_and_where_they_are_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path()).unwrap();
+    let at = |minute: i64| jiff::Timestamp::from_second(1_800_000_000 + minute * 60).unwrap();
+    let mut put = |sequences: std::ops::RangeInclusive<u64>, minute| {
+        let mut folded = Folded::default();
+        sequences.for_each(|sequence| folded.add(Stream::Ingest, sequence, at(minute)));
+        store.write_folded([], &Positions::new(), &folded, &[]).unwrap();
+    };
+    put(1..=3, 0);
+    put(4..=5, 1);
+    put(4..=5, 1);
+    put(7..=8, 2);
+    put(9..=9, 62);
+    put(10..=2_000, 63);
+    let held = Loaded::open(dir.path()).unwrap().held(Stream::Ingest).unwrap();
+    let spans: Vec<_> = held.iter().map(|span| (span.first, span.last)).collect();
+    assert_eq!(spans[..3], [(1, 5), (7, 8), (9, 9)]);
+    assert_eq!(spans.last().unwrap().1, 2_000);
+    assert!(spans.iter().all(|(first, last)| last - first < 1_024), "{spans:?}");
+}
