@@ -3,7 +3,8 @@
 //!
 //! `SALLYPORT_FAULT=crash:relay.after-commit` aborts the process the first time it passes that point;
 //! `crash:relay.after-commit:3` the third time. `mutant:hand-over-twice` switches a deliberate defect on.
-//! `SALLYPORT_CLOCK_OFFSET` names a file with seconds by which the wall clock is wrong; it may change at any moment.
+//! `SALLYPORT_CLOCK_OFFSET` names a file with seconds by which the wall clock is wrong; it may change at any moment. What was
+//! read last stands beside it (extension `clock-seen`), so that a test knows that somebody looked.
 
 use jiff::SignedDuration;
 
@@ -34,9 +35,17 @@ pub fn clock_offset() -> SignedDuration {
 
 #[cfg(feature = "faults")]
 mod offset {
-    use std::{path::PathBuf, sync::LazyLock};
+    use std::{
+        path::PathBuf,
+        sync::{
+            LazyLock,
+            atomic::{AtomicI64, Ordering},
+        },
+    };
 
     use jiff::SignedDuration;
+
+    static SEEN: AtomicI64 = AtomicI64::new(0);
 
     static FILE: LazyLock<Option<PathBuf>> =
         LazyLock::new(|| std::env::var_os("SALLYPORT_CLOCK_OFFSET").map(PathBuf::from));
@@ -45,6 +54,12 @@ mod offset {
         let text = FILE.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
         // No file yet: the clock is right.
         let seconds = text.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        if let Some(file) = FILE.as_ref()
+            && SEEN.swap(seconds, Ordering::Relaxed) != seconds
+        {
+            // A disk that is full is another fault's matter.
+            let _ = std::fs::write(file.with_extension("clock-seen"), seconds.to_string());
+        }
         SignedDuration::from_secs(seconds)
     }
 }

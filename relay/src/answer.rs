@@ -1,8 +1,9 @@
 //! Third stage: tells the jail, from what is committed, then settles. One signed Acceptance per facility and batch. The
 //! order is the law: parked and answered first (stored by the broker), settled last; a crash between repeats the answer,
-//! and a second Acceptance is harmless.
+//! and a second Acceptance is harmless. What waited too long to be answered is given back, to be looked at again: DELIVER
+//! may have become another one meanwhile.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use async_nats::HeaderMap;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -11,13 +12,13 @@ use sallyport_proto::{
     answer::{AcceptedEvent, Answer, Body, Refusal, is_permanent},
     ids::{Jurisdiction, Ori},
     subject,
-    vocabulary::SourceClock,
+    vocabulary::{RefusalCode, SourceClock},
 };
 use sallyport_relay_core::admit::Refused;
 use tokio::sync::mpsc;
 
 use crate::{
-    commit::{Decided, DecidedBatch, Verdict},
+    commit::{Confirmed, Decided, DecidedBatch, Verdict},
     intake::Pulled,
     node::Node,
     parked,
@@ -29,6 +30,8 @@ pub(crate) const BATCHES_WAITING_MAX: usize = 2;
 const ANSWERS_AT_ONCE: usize = 16;
 /// Events in one Acceptance: keeps it under 64 KiB with many recipients.
 const EVENTS_PER_ACCEPTANCE_MAX: usize = 64;
+/// What is to be looked at again comes again this soon: the broker is there, or nothing would be given back.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Answers and settles until the committer ends.
 pub(crate) async fn run(
@@ -37,13 +40,13 @@ pub(crate) async fn run(
 ) -> Result<(), Infallible> {
     // Not ended by the token: what is committed is still answered, the committer closes the channel.
     while let Some(batch) = decided.recv().await {
-        one_batch(&node, batch.decided).await;
+        one_batch(&node, batch.decided, &batch.confirmed).await;
         drop(batch.holds);
     }
     Ok(())
 }
 
-async fn one_batch(node: &Arc<Node>, decided: Vec<Decided>) {
+async fn one_batch(node: &Arc<Node>, decided: Vec<Decided>, confirmed: &Confirmed) {
     let mut accepted: BTreeMap<(Jurisdiction, Ori), (Vec<AcceptedEvent>, Vec<Pulled>)> = BTreeMap::new();
     let mut refused = Vec::new();
     for Decided { pulled, verdict } in decided {
@@ -61,12 +64,12 @@ async fn one_batch(node: &Arc<Node>, decided: Vec<Decided>) {
         }
     }
     let acceptances = accepted.into_iter().map(|(to, (events, messages))| {
-        let node = node.clone();
-        async move { accept(&node, to, events, messages).await }.boxed()
+        let (node, confirmed) = (node.clone(), confirmed.clone());
+        async move { accept(&node, to, events, messages, &confirmed).await }.boxed()
     });
     let refusals = refused.into_iter().map(|(pulled, why)| {
-        let node = node.clone();
-        async move { refuse(&node, pulled, why).await }.boxed()
+        let (node, confirmed) = (node.clone(), confirmed.clone());
+        async move { refuse(&node, pulled, why, &confirmed).await }.boxed()
     });
     let answers: Vec<_> = acceptances.chain(refusals).collect();
     stream::iter(answers).buffer_unordered(ANSWERS_AT_ONCE).collect::<()>().await;
@@ -77,11 +80,14 @@ async fn accept(
     to: (Jurisdiction, Ori),
     events: Vec<AcceptedEvent>,
     messages: Vec<Pulled>,
+    confirmed: &Confirmed,
 ) {
     let count = events.len() as u64;
     for chunk in events.chunks(EVENTS_PER_ACCEPTANCE_MAX) {
-        if send(node, &to, Body::Acceptance(chunk.to_vec())).await.is_err() {
-            return;
+        match send_while(confirmed, node, &to, Body::Acceptance(chunk.to_vec())).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return,
+            None => return give_back(&messages).await,
         }
     }
     node.metrics.accepted(&to.1, count);
@@ -93,7 +99,7 @@ async fn accept(
     fault::point("relay.answer.after-settle");
 }
 
-async fn refuse(node: &Arc<Node>, pulled: Pulled, why: Refused) {
+async fn refuse(node: &Arc<Node>, pulled: Pulled, why: Refused, confirmed: &Confirmed) {
     tracing::warn!(ori = %pulled.from.1, code = %why.code, text = why.text, sequence = pulled.sequence, "refused");
     if parked::park(node, &pulled, &why).await.is_err() {
         return;
@@ -107,8 +113,39 @@ async fn refuse(node: &Arc<Node>, pulled: Pulled, why: Refused) {
         permanent: is_permanent(why.code),
         text: why.text,
     };
-    if send(node, &pulled.from, Body::Refusal(refusal)).await.is_ok() {
-        settle::ack(&pulled.message).await;
+    let body = Body::Refusal(refusal);
+    // A conflict is one with what DELIVER holds; every other refusal is the message's own fault.
+    let sent = match why.code {
+        RefusalCode::Conflict => send_while(confirmed, node, &pulled.from, body).await,
+        _ => Some(send(node, &pulled.from, body).await),
+    };
+    match sent {
+        Some(Ok(())) => settle::ack(&pulled.message).await,
+        Some(Err(_)) => {}
+        None => give_back(&[pulled]).await,
+    }
+}
+
+/// As `send`, unless it counts no more before it is stored. One that was on its way then is harmless: it was signed while
+/// it was true.
+async fn send_while(
+    confirmed: &Confirmed,
+    node: &Node,
+    to: &(Jurisdiction, Ori),
+    body: Body,
+) -> Option<Result<(), publish::PublishError>> {
+    tokio::select! {
+        biased;
+        () = confirmed.ends() => None,
+        sent = send(node, to, body) => Some(sent),
+    }
+}
+
+/// To be looked at again, here or at another node.
+async fn give_back(messages: &[Pulled]) {
+    tracing::info!(messages = messages.len(), "not answered in time; looking at DELIVER again first");
+    for pulled in messages {
+        settle::nak_after(&pulled.message, LOOK_AGAIN).await;
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use async_nats::{Message, Subject, jetstream};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use sallyport_link::fault;
 use sallyport_proto::{
@@ -13,6 +13,7 @@ use sallyport_proto::{
     limits, subject,
 };
 use tokio::task::{self, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
 
@@ -28,11 +29,10 @@ const QUEUE_GROUP: &str = "relay";
 
 /// Serves until shutdown.
 pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
-    let mut serving = JoinSet::new();
-    let mut served: HashMap<task::Id, Subject> = HashMap::new();
+    let mut desk = Desk::default();
     loop {
         let subscribed = node.client.queue_subscribe(subject::HUB_CATCHUP, QUEUE_GROUP.into()).await;
-        let mut requests = match subscribed {
+        let requests = match subscribed {
             Ok(requests) => requests,
             Err(error) => {
                 tracing::warn!(%error, "cannot serve catch-up yet");
@@ -43,11 +43,48 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
                 }
             }
         };
+        let serve = |request| serve(node.clone(), request);
+        let send_away = |request| send_away(node.clone(), request);
+        if desk.attend(requests, &node.shutdown, serve, send_away).await == Ended::Shutdown {
+            return Ok(());
+        }
+    }
+}
+
+/// Requests in work, and of whom each is.
+#[derive(Default)]
+struct Desk {
+    serving: JoinSet<()>,
+    of: HashMap<task::Id, Subject>,
+}
+
+/// Why no more requests are taken.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Shutdown,
+    /// The subscription is over.
+    NoMore,
+}
+
+impl Desk {
+    /// Takes requests in turn: each is served, or sent away while as many of its facility are in work as may be. What is in
+    /// work goes on when the requests end.
+    async fn attend<S, A>(
+        &mut self,
+        mut requests: impl Stream<Item = Message> + Unpin,
+        shutdown: &CancellationToken,
+        serve: impl Fn(Message) -> S,
+        send_away: impl Fn(Message) -> A,
+    ) -> Ended
+    where
+        S: Future<Output = ()> + Send + 'static,
+        A: Future<Output = ()> + Send + 'static,
+    {
         loop {
             tokio::select! {
                 biased;
-                () = node.shutdown.cancelled() => return Ok(()),
-                Some(done) = serving.join_next_with_id(), if !serving.is_empty() => {
+                () = shutdown.cancelled() => return Ended::Shutdown,
+                Some(done) = self.serving.join_next_with_id(), if !self.serving.is_empty() => {
                     let id = match done {
                         Ok((id, ())) => id,
                         Err(error) => {
@@ -55,23 +92,24 @@ pub(crate) async fn run(node: Arc<Node>) -> Result<(), Infallible> {
                             error.id()
                         }
                     };
-                    served.remove(&id);
+                    self.of.remove(&id);
                 }
-                request = requests.next(), if serving.len() < SERVED_AT_ONCE => match request {
-                    Some(request) => {
-                        let subject = request.subject.clone();
-                        let of_this_one = served.values().filter(|served| **served == subject).count();
-                        let task = if of_this_one < SERVED_AT_ONCE_OF_ONE {
-                            serving.spawn(serve(node.clone(), request))
-                        } else {
-                            serving.spawn(send_away(node.clone(), request))
-                        };
-                        served.insert(task.id(), subject);
-                    }
-                    None => break,
-                },
+                request = requests.next(), if self.serving.len() < SERVED_AT_ONCE => {
+                    let Some(request) = request else { return Ended::NoMore };
+                    let subject = request.subject.clone();
+                    let task = if self.of_one(&subject) < SERVED_AT_ONCE_OF_ONE {
+                        self.serving.spawn(serve(request))
+                    } else {
+                        self.serving.spawn(send_away(request))
+                    };
+                    self.of.insert(task.id(), subject);
+                }
             }
         }
+    }
+
+    fn of_one(&self, subject: &Subject) -> usize {
+        self.of.values().filter(|of| *of == subject).count()
     }
 }
 
@@ -143,3 +181,7 @@ async fn next(
         Err(error) => Err(sallyport_link::publish::chain(&error)),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -1,9 +1,9 @@
 //! Tells every subscriber once a minute how far its notices reach: a signed head with their dense number. A quiet minute
 //! and a relay that is gone look different to it, and one that misses a notice sees that it does.
 //!
-//! The number goes on from the last head, so that what DELIVER no longer keeps stays counted; what came since is counted
-//! in the read model, only while that is known to be whole. Any node writes it, and the expected sequence lets one
-//! through: it is a statement, nothing hangs on it. What a subscriber makes of it: its own `reach`.
+//! What a head may claim is `relay_core`'s (`heads`); what came since the last one is counted in the read model, only while
+//! that is known to be whole. Any node writes it, and the expected sequence lets one through: it is a statement, nothing
+//! hangs on it. (The broker hands the other one on all the same.) What a subscriber makes of it: its own `reach`.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,7 +17,10 @@ use jiff::Timestamp;
 use rusqlite::params;
 use sallyport_link::{clock, publish::chain};
 use sallyport_proto::{ids::SubscriberId, operations::SubscriberHead, subject, vocabulary::SourceClock};
-use sallyport_relay_core::ledger::Stream;
+use sallyport_relay_core::{
+    heads::{Base, is_due},
+    ledger::Stream,
+};
 use tokio::time::MissedTickBehavior;
 
 use crate::{
@@ -117,14 +120,16 @@ impl Heads {
         }
     }
 
-    /// Its last head, unless that is of this minute: another node stated it, or this one's clock went back. The next turn
-    /// is soon enough.
+    /// Its last head, if another one is due.
     async fn due(&self, subscriber: SubscriberId) -> (SubscriberId, Result<Option<Due>, NotStated>) {
         let due = self.last(&subscriber).await.map(|last| {
-            let (last, stored, head) = last.unwrap_or((0, Timestamp::MIN, None));
-            let since = Duration::try_from(clock::now().duration_since(stored));
-            let fresh = since.is_ok_and(|since| since < self.every / 2);
-            (!fresh).then(|| Due { subscriber: subscriber.clone(), last, head })
+            let stored = last.as_ref().map(|(_, stored, _)| *stored);
+            let (last, head) = last.map_or((0, None), |(last, _, head)| (last, head));
+            is_due(stored, clock::now(), self.every).then(|| Due {
+                subscriber: subscriber.clone(),
+                last,
+                head,
+            })
         });
         (subscriber, due)
     }
@@ -182,11 +187,9 @@ fn count(loaded: &Loaded, due: Vec<Due>) -> Result<Option<Counted>, StoreError> 
     let (created, sequence) = (position.created.clone(), position.sequence);
     let mut ranks = Vec::with_capacity(due.len());
     for due in due {
-        let base = due.head.as_ref().filter(|head| head.stream_created == created);
-        let (rank, from) = base.map_or((0, 0), |head| (head.rank, head.last_sequence));
-        if from <= sequence {
-            let since = since(loaded, &due.subscriber, from, sequence)?;
-            ranks.push((due, rank + since));
+        if let Some(base) = Base::of(due.head.as_ref(), &created, sequence) {
+            let since = since(loaded, &due.subscriber, base.sequence, sequence)?;
+            ranks.push((due, base.rank + since));
         }
     }
     Ok(Some(Counted { created, sequence, ranks }))

@@ -12,6 +12,7 @@ use sallyport_proto::{
     registry::Registry,
 };
 use sallyport_relay_core::{commit::Author, route::Routing};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{in_hand::InHand, metrics::Metrics};
@@ -31,6 +32,8 @@ pub struct Node {
     pub client: Client,
     /// JetStream on it.
     pub js: jetstream::Context,
+    /// How often that connection was made.
+    pub connects: watch::Receiver<u64>,
     /// The registry in force and what is derived from it.
     pub routing: Arc<ArcSwap<Routing>>,
     /// The same registry, for readers that need nothing else.

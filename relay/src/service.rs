@@ -96,6 +96,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         signer: config.signer.clone(),
         client: client.clone(),
         js,
+        connects: counters.connects.subscribe(),
         routing: Arc::new(ArcSwap::from_pointee(Routing::new(first.clone(), clock::now()))),
         registry: Arc::new(ArcSwap::from(first)),
         in_hand: Arc::default(),

@@ -1,7 +1,8 @@
 //! Hears how far our notices reach, as the relay states it once a minute, and compares it with what came: a quiet relay
 //! and one that is gone look different, and a notice that never came is seen although nobody names it.
 //!
-//! Heads are live only, and signed: one that is missed is made good by the next. The comparison itself: `store::reach`.
+//! Heads are live only, and signed: one that is missed is made good by the next. The judgement itself is pure:
+//! `sallyport_subscriber_core::reach`.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -73,7 +74,7 @@ impl Heads {
 
     async fn compare(&self, head: SubscriberHead) {
         match self.store.with(move |store| store.compare(&head, clock::now())).await {
-            Ok(Reach { missing, alarm: true, since, through, .. }) => {
+            Ok((_, Reach { missing, alarm: true, since, through, .. })) => {
                 tracing::error!(missing, since, through, "notices were sent to us and never came");
             }
             Ok(_) => {}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates without a clock, a network or a database: the border between logic and effects is kept by the compiler.
-const PURE: [&str; 3] = ["proto", "agent/core", "relay/core"];
+const PURE: [&str; 4] = ["proto", "agent/core", "relay/core", "subscriber/core"];
 /// What clippy forbids a crate beside it.
 const BANS: &str = "clippy.toml";
 /// Names (or beginnings of names) of what a pure crate must not know.

@@ -10,7 +10,7 @@ use clap::Args;
 use sallyport_faults::{
     kinds,
     soak::{self, soak},
-    takeovers::takeovers,
+    takeovers::{AIM_S, takeovers},
 };
 
 use crate::{build, sim};
@@ -50,6 +50,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         show(options.json, &found)?;
         if found.lost + found.duplicates > 0 {
             bail!("{} lost, {} twice", found.lost, found.duplicates);
+        }
+        // One in ten may have met a machine that stood still.
+        if found.p90_s > AIM_S {
+            bail!("one takeover in ten took longer than {} s; the aim is {AIM_S}", found.p90_s);
         }
         return Ok(());
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use sallyport_link::connect::LinkCounters;
 use sallyport_proto::{
-    answer::Refusal,
+    answer::{AcceptedEvent, Refusal},
     envelope::Digest,
     event::{UnverifiedEvent, VerifiedEvent},
-    ids::NodeId,
-    vocabulary::RefusalCode,
+    ids::{EventId, NodeId},
+    time::Moment,
+    vocabulary::{RefusalCode, ReleaseState, SourceClock},
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -163,15 +164,13 @@ async fn no_export_speaks_of_what_has_not_come_yet() {
     assert_eq!(bed.export_of(&now, false, "B-2,Invented B,2026-03-01 11:00,,Served,,\n").await.events, 1);
 }
 
-#[tokio::test]
-async fn an_event_that_the_relay_refused_for_good_was_told_to_nobody_and_is_told_again() {
-    let bed = bed();
-    bed.export(TWO).await;
+/// Refuses the second event of `TWO` for good.
+async fn refuse_one(bed: &Bed) -> (EventId, Digest) {
     let rows = bed.intake.store().reader().unwrap().due(super::now()).unwrap();
-    let refused = rows[1].row.event_id.clone();
+    let (refused, digest) = (rows[1].row.event_id.clone(), rows[1].row.digest);
     let refusal = Refusal {
         event_id: Some(refused.clone()),
-        digest: rows[1].row.digest,
+        digest,
         code: RefusalCode::Expired,
         permanent: true,
         text: "too old".into(),
@@ -182,11 +181,50 @@ async fn an_event_that_the_relay_refused_for_good_was_told_to_nobody_and_is_told
         store::apply_refusal(connection, &refusal, &node, &answer, super::now())
     });
     assert_eq!(apply.await.unwrap(), store::Applied::Closed);
+    (refused, digest)
+}
+
+#[tokio::test]
+async fn an_event_that_the_relay_refused_for_good_was_told_to_nobody_and_is_told_again() {
+    let bed = bed();
+    bed.export(TWO).await;
+    let (refused, _) = refuse_one(&bed).await;
     let again = bed.export(TWO).await;
     assert_eq!((again.events, again.unchanged), (1, 1));
     let sent = bed.sent();
     let new = &sent.last().unwrap().head;
     assert!(new.event_id != refused && new.supersedes.is_none() && new.revision == 2);
+}
+
+#[tokio::test]
+async fn an_event_that_one_node_refused_and_another_had_taken_is_retracted_from_those_it_told() {
+    let bed = bed();
+    bed.export(TWO).await;
+    let (event, digest) = refuse_one(&bed).await;
+    let moment = Moment::exact(super::now(), SourceClock::Relay);
+    let accepted = AcceptedEvent {
+        event_id: event.clone(),
+        digest,
+        recipients: Vec::new(),
+        unsubscribed: Vec::new(),
+        registry_version: 1,
+        predecessor_missing: false,
+        t4_stored: moment,
+        t5_routed: moment,
+    };
+    let (node, answer): (NodeId, Digest) = ("b".parse().unwrap(), Digest::of(b"another answer"));
+    let apply = bed.intake.store().write(Kind::Answer, move |connection| {
+        store::keep_answer(connection, &answer, "accepted", b"x", super::now())?;
+        store::apply_acceptance(connection, &accepted, &node, &answer, super::now())
+    });
+    assert_eq!(apply.await.unwrap(), store::Applied::Closed);
+    let (_, gone) = TWO.trim_end().rsplit_once('\n').unwrap();
+    let booking = gone.split(',').next().unwrap();
+    let now = super::now().to_string();
+    bed.export_of(&now, true, &format!("{booking},Invented,,,,,\n")).await;
+    let sent = bed.sent();
+    let new = &sent.last().unwrap().head;
+    assert_eq!((new.release_state, new.supersedes.as_ref()), (ReleaseState::Retracted, Some(&event)));
 }
 
 #[tokio::test]

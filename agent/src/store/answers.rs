@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
-use sallyport_agent_core::outbox::Effect;
+use sallyport_agent_core::outbox::{Effect, Status};
 use sallyport_proto::{
     answer::{AcceptedEvent, Refusal},
     envelope::Digest,
@@ -74,6 +74,7 @@ pub fn apply_acceptance(
     let Some(Kept { n, mut row }) = outbox::by_event(connection, &accepted.event_id)? else {
         return unknown(connection, &accepted.event_id, arrived);
     };
+    let was_refused = matches!(row.status, Status::Refused(_));
     match row.handle_acceptance(accepted) {
         Effect::Closed => {}
         Effect::StaysOpen => return Ok(Applied::StaysOpen),
@@ -100,6 +101,9 @@ pub fn apply_acceptance(
             joined(&accepted.unsubscribed),
         ))
         .doing(APPLY)?;
+    if was_refused {
+        custody::recall(connection, n)?;
+    }
     Ok(Applied::Closed)
 }
 
@@ -145,7 +149,7 @@ pub fn apply_refusal(
     if closed.is_none() {
         return Ok(Applied::StaysOpen);
     }
-    custody::forget_refused(connection, n)?;
+    custody::recall(connection, n)?;
     Ok(Applied::Closed)
 }
 

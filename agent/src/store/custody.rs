@@ -1,9 +1,17 @@
 //! What was told of each custody, kept by its key; and which custodies nobody may be told of. No person data.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
-use sallyport_agent_core::{custody::FloorKind, revise::Memory};
-use sallyport_proto::ids::{CustodyKey, EventId};
+use sallyport_agent_core::{
+    custody::FloorKind,
+    revise::{DraftKind, Left, Memory, Standing, Told},
+};
+use sallyport_proto::{
+    ids::{CustodyKey, EventId, SubscriberId},
+    provenance::AgreementId,
+};
 
 use super::{StoreError, error::Doing, from_us, us};
 
@@ -73,41 +81,86 @@ pub fn note_reading(
     Ok(())
 }
 
-/// The relay refused the event in row `n` for good: nobody was told by it. What its recipients held before is what they
-/// hold, so that the next reading of the custody tells them again.
-pub(super) fn forget_refused(connection: &Connection, n: i64) -> Result<(), StoreError> {
-    let what = "cannot forget what was never told";
-    let (key, event): (String, String) = connection
-        .prepare_cached("SELECT custody_key, event_id FROM outbox WHERE n = ?1")
-        .doing(what)?
-        .query_row([n], |row| Ok((row.get(0)?, row.get(1)?)))
-        .doing(what)?;
-    let damaged = || StoreError::Damaged { what: "an event of the outbox" };
+/// The relay refused the event in row `n` for good, or accepted it after a refusal: what is remembered of its custody
+/// follows, so that the next reading tells again whoever was told by nothing that stands.
+pub(super) fn recall(connection: &Connection, n: i64) -> Result<(), StoreError> {
+    let key: String = connection
+        .prepare_cached("SELECT custody_key FROM outbox WHERE n = ?1")
+        .doing(RECALL)?
+        .query_row([n], |row| row.get(0))
+        .doing(RECALL)?;
     let key: CustodyKey = key.parse().map_err(|_| damaged())?;
-    let event: EventId = event.parse().map_err(|_| damaged())?;
     let mut memory = load_memory(connection, &key)?;
     if memory.is_empty() {
         return Ok(());
     }
-    let earlier = |sql: &'static str, subscriber: Option<&str>| -> Result<Option<EventId>, StoreError> {
-        let mut find = connection.prepare_cached(sql).doing(what)?;
-        let found: Option<String> =
-            find.query_row((key.as_str(), n, subscriber), |row| row.get(0)).optional().doing(what)?;
-        found.map(|id| id.parse()).transpose().map_err(|_| damaged())
-    };
-    let told_before = memory
-        .told_by(&event)
-        .map(|subscriber| {
-            let sql = "SELECT o.event_id FROM outbox o JOIN told t ON t.n = o.n WHERE o.custody_key = ?1 AND o.n < ?2 \
-                       AND o.status <> 'refused' AND t.subscriber = ?3 ORDER BY o.n DESC LIMIT 1";
-            Ok((subscriber.clone(), earlier(sql, Some(subscriber.as_str()))?))
-        })
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    let sql = "SELECT event_id FROM outbox WHERE custody_key = ?1 AND n < ?2 AND ?3 IS NULL AND status <> 'refused' \
-               AND release_state <> 'CLOSED' ORDER BY n DESC LIMIT 1";
-    let main_before = earlier(sql, None)?;
-    memory.forget(&event, told_before, main_before);
+    memory.recall(&left(connection, &key)?);
     save_memory(connection, &key, &memory)
+}
+
+const RECALL: &str = "cannot recall what was told of a custody";
+
+fn damaged() -> StoreError {
+    StoreError::Damaged { what: "an event of the outbox" }
+}
+
+/// Everything of a custody that left and is still kept, in order.
+fn left(connection: &Connection, key: &CustodyKey) -> Result<Vec<Left>, StoreError> {
+    let sql =
+        "SELECT n, event_id, release_state, status = 'refused' FROM outbox WHERE custody_key = ?1 ORDER BY n";
+    let mut find = connection.prepare_cached(sql).doing(RECALL)?;
+    let rows = find
+        .query_map([key.as_str()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+        })
+        .doing(RECALL)?;
+    let mut left = Vec::new();
+    for row in rows {
+        let (n, event, state, refused) = row.doing(RECALL)?;
+        let event: EventId = event.parse().map_err(|_| damaged())?;
+        let kind = DraftKind::of(state.parse().map_err(|_| damaged())?);
+        let told = told(connection, n, &event, kind.standing())?;
+        left.push(Left { event, kind, refused, told });
+    }
+    Ok(left)
+}
+
+type ToldRow = (String, Option<String>, String, String, String, String);
+
+/// Whom the event in row `n` tells. What each saw of it is not kept there: it counts as something else.
+fn told(
+    connection: &Connection,
+    n: i64,
+    event: &EventId,
+    standing: Standing,
+) -> Result<BTreeMap<SubscriberId, Told>, StoreError> {
+    let sql =
+        "SELECT subscriber, request_id, agreement, purpose, rule_id, pack_version FROM told WHERE n = ?1";
+    let mut find = connection.prepare_cached(sql).doing(RECALL)?;
+    let rows = find
+        .query_map([n], |row| -> rusqlite::Result<ToldRow> {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        })
+        .doing(RECALL)?;
+    rows.map(|row| {
+        let (subscriber, request_id, agreement, purpose, rule_id, pack_version) = row.doing(RECALL)?;
+        let (id, version) = agreement.rsplit_once('/').ok_or_else(damaged)?;
+        let told = Told {
+            event: event.clone(),
+            standing,
+            digest: String::new(),
+            request_id: request_id.map(|id| id.parse()).transpose().map_err(|_| damaged())?,
+            agreement: AgreementId {
+                id: id.parse().map_err(|_| damaged())?,
+                version: version.parse().map_err(|_| damaged())?,
+            },
+            purpose: purpose.parse().map_err(|_| damaged())?,
+            rule_id,
+            pack_version,
+        };
+        Ok((subscriber.parse().map_err(|_| damaged())?, told))
+    })
+    .collect()
 }
 
 /// Counts a custody as one that nobody may be told of.

@@ -21,6 +21,8 @@ struct Answer {
     error: Option<ApiError>,
     #[serde(default)]
     count: usize,
+    #[serde(default)]
+    seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -45,11 +47,11 @@ impl BatchError {
     }
 }
 
-/// Publishes all of `entries` as one batch.
-pub(super) async fn publish(client: &Client, batch_id: &str, entries: Vec<Entry>) -> Result<(), BatchError> {
+/// Publishes all of `entries` as one batch; gives the sequence of the last.
+pub(super) async fn publish(client: &Client, batch_id: &str, entries: Vec<Entry>) -> Result<u64, BatchError> {
     let count = entries.len();
     let mut rest = entries;
-    let Some(last) = rest.pop() else { return Ok(()) };
+    let Some(last) = rest.pop() else { return Err(BatchError::Unknown("nothing to publish".into())) };
     let unknown = |error: &dyn std::error::Error| BatchError::Unknown(sallyport_link::publish::chain(error));
     for (entry, n) in rest.into_iter().zip(1..) {
         let headers = headers(batch_id, n, &entry);
@@ -70,7 +72,7 @@ pub(super) async fn publish(client: &Client, batch_id: &str, entries: Vec<Entry>
     let answer: Answer = serde_json::from_slice(&answer.payload).map_err(|error| unknown(&error))?;
     match answer.error {
         Some(error) => Err(BatchError::Refused { code: error.err_code, description: error.description }),
-        None if answer.count == count => Ok(()),
+        None if answer.count == count => Ok(answer.seq),
         None => Err(BatchError::Unknown(format!("{} of {count} messages committed", answer.count))),
     }
 }

@@ -5,6 +5,7 @@
 //! One open batch per node. What was decided goes on to `answer`, which tells the jail and only then settles.
 
 mod batch;
+mod confirmed;
 mod read;
 mod resolve;
 
@@ -17,6 +18,7 @@ use sallyport_relay_core::{
 };
 use tokio::sync::mpsc;
 
+pub(crate) use self::confirmed::Confirmed;
 use self::resolve::Committer;
 use crate::{
     in_hand::Hold,
@@ -46,6 +48,8 @@ pub(crate) struct Decided {
 pub(crate) struct DecidedBatch {
     /// In stream order.
     pub(crate) decided: Vec<Decided>,
+    /// For how long the verdicts count.
+    pub(crate) confirmed: Confirmed,
     /// Held, and counted as in flight, until the batch is done.
     pub(crate) holds: Vec<Hold>,
 }
@@ -85,7 +89,7 @@ pub(crate) async fn run(
     mut prepared: mpsc::Receiver<Prepared>,
     answer: mpsc::Sender<DecidedBatch>,
 ) -> Result<(), Infallible> {
-    let mut committer = Committer::new(node);
+    let mut committer = Committer::new(node.clone());
     // Not ended by the token: what was pulled is still committed and answered, the intake closes the channel.
     while let Some(first) = prepared.recv().await {
         let (mut pulled, mut ahead) = (first.pulled, first.ahead);
@@ -99,9 +103,10 @@ pub(crate) async fn run(
             holds.push(more.hold);
         }
         fault::point("relay.commit.before");
+        let confirmed = Confirmed::begin(&node.connects);
         let decided = decide(&mut committer, pulled, ahead).await;
         fault::point("relay.commit.after");
-        if answer.send(DecidedBatch { decided, holds }).await.is_err() {
+        if answer.send(DecidedBatch { decided, confirmed, holds }).await.is_err() {
             break;
         }
     }

@@ -26,6 +26,7 @@ impl Committer {
     /// One verdict per event, in the order of `pulled`; none for what is refused already.
     pub(super) async fn resolve(&mut self, pulled: &[Pulled], ahead: Ahead) -> Vec<Verdict> {
         let node = &self.node;
+        self.known.handle_connected(*node.connects.borrow());
         let arrivals = || pulled.iter().filter_map(Pulled::arrival);
         let mut machine = Committing::new(&mut self.known, arrivals(), ahead);
         loop {
@@ -35,16 +36,24 @@ impl Committer {
                 Step::Read(places) => machine.handle_read(read::records(node, places).await),
                 Step::Commit(entries) => {
                     let outcome = publish(node, entries).await;
-                    if outcome.is_ok() {
+                    if let Ok(sequence) = &outcome {
+                        machine.handle_stored(*sequence);
                         machine.told().for_each(|subscriber| node.metrics.committed(subscriber, 1));
                     }
-                    machine.handle_commit(outcome);
+                    machine.handle_commit(outcome.map(drop));
                 }
                 Step::Pause(time) => tokio::time::sleep(time).await,
                 Step::Done => break,
             }
         }
         tracing::debug!(trail = ?machine.trail(), "a batch has its verdicts");
+        if machine.lost() > 0 {
+            let events = machine.lost();
+            tracing::error!(
+                events,
+                "DELIVER does not hold any more what was committed and accepted; committing it again"
+            );
+        }
         let verdicts = machine.verdicts(arrivals());
         arrivals().zip(verdicts).map(|(arrival, verdict)| self.say(&arrival, verdict)).collect()
     }
@@ -74,13 +83,14 @@ impl Committer {
     }
 }
 
-async fn publish(node: &Node, entries: Vec<Entry>) -> Result<(), NotConfirmed> {
+/// Gives where on DELIVER the batch ends.
+async fn publish(node: &Node, entries: Vec<Entry>) -> Result<u64, NotConfirmed> {
     let began = Instant::now();
     // Unique per try: an abandoned batch holds its id for 10 s.
     let batch_id = uuid::Uuid::now_v7().simple().to_string();
     let outcome = batch::publish(&node.client, &batch_id, entries).await;
     node.metrics.commit_took(began.elapsed());
-    outcome.map_err(|error| {
+    let sequence = outcome.map_err(|error| {
         let why = error.means();
         match why {
             NotConfirmed::Full => {
@@ -92,5 +102,5 @@ async fn publish(node: &Node, entries: Vec<Entry>) -> Result<(), NotConfirmed> {
         why
     })?;
     fault::point("relay.commit.after-batch");
-    Ok(())
+    Ok(sequence)
 }

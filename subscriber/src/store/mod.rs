@@ -30,8 +30,8 @@ pub use apart::Again;
 pub use batch::{Arrival, Counts, Kept};
 pub use order::Standing;
 pub use outbox::{Said, Saying};
-pub use reach::{Reach, SILENT_AFTER};
 pub use read::{Detail, OUTCOME_WORD, ROWS_MAX, Spoken, Status, StatusRow};
+pub use sallyport_subscriber_core::reach::{Heard, Reach, SILENT_AFTER};
 pub use sink::{Due, SinkPlace};
 
 /// The CLI writes one short transaction; a bridge one batch. Nobody waits longer than a slow disk needs for a few.

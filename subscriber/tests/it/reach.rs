@@ -25,7 +25,7 @@ impl Bench {
             at: Moment::exact(at(minute), SourceClock::Relay),
             stream_created: created.into(),
         };
-        self.store.compare(&head, at(minute)).unwrap()
+        self.store.compare(&head, at(minute)).unwrap().1
     }
 
     fn came(&mut self, sequence: u64) {

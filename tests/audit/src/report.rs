@@ -176,8 +176,6 @@ pub struct Report {
     pub unreadable_lines: Vec<UnreadableLine>,
     /// Lines that a crash cut short.
     pub torn_lines: Vec<TornLine>,
-    /// Hand-over lines of pings, which are nobody's notice.
-    pub pings: u64,
     /// Custodies whose rows map to more than one reason.
     pub disagreeing: u64,
     /// Texts that the mapping does not know, with the rows that hold them last.

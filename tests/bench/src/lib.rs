@@ -190,9 +190,8 @@ impl Bench<'_> {
         let before = took()?;
         let reached = self.floor.run(events, None, shares).await?;
         let [server, programs] = took()?;
-        let each = |now: Duration, before: Duration| {
-            now.saturating_sub(before).as_secs_f64() * 1e6 / events as f64
-        };
+        let each =
+            |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64() * 1e6 / events as f64;
         Ok(FloorBurst {
             per_s: events as f64 / reached.whole.as_secs_f64(),
             cpu_us_per_event: FloorCpu {

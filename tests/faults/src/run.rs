@@ -97,6 +97,7 @@ impl Trial {
     pub fn apply(&mut self, kind: &'static Kind) -> Result<Outcome> {
         let began = Instant::now();
         let mark = judge::mark(&self.world.instance);
+        let panics = self.world.panics();
         let flow = self.world.jails.flow(Pace::STEADY)?;
         crate::lasting(RUN_IN);
         let done = (kind.apply)(&mut self.world);
@@ -107,6 +108,11 @@ impl Trial {
         let folders = judge::folders(&self.world.instance)?;
         let mut findings = report.findings();
         findings.extend(folders.missing.iter().map(|id| format!("no file for {id}")));
+        findings
+            .extend(self.world.ended_by_themselves().iter().map(|name| format!("{name} ended by itself")));
+        if self.world.panics() > panics {
+            findings.push(format!("a program panicked: {}", self.world.logs()));
+        }
         findings.extend(folders.wrong.iter().map(|name| format!("a file too much, or torn: {name}")));
         // A duplicate stays in the log: later faults are not blamed for it.
         let duplicates = (report.duplicates.len() + folders.wrong.len()) as u64;

@@ -72,6 +72,8 @@ pub struct World {
     programs: BTreeMap<String, Program>,
     /// Programs that a service manager would keep running.
     kept: BTreeSet<String>,
+    /// Ended without having been asked or killed.
+    ended: Vec<String>,
     programs_dir: BTreeMap<String, PathBuf>,
     links: BTreeMap<String, Link>,
     /// The servers.
@@ -134,6 +136,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             programs: BTreeMap::new(),
             kept: BTreeSet::new(),
+            ended: Vec::new(),
             programs_dir: BTreeMap::new(),
             links,
             cluster,

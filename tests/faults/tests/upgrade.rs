@@ -60,8 +60,8 @@ fn versions_beside_each_other_and_a_rolling_upgrade_lose_nothing_and_repeat_noth
     assert!(report.is_clean(), "with a floor: {}", report.findings().join("\n"));
     let said = world.log_of(relay);
     let of_registry = |line: &&str| line.contains("registry") && line.contains("refused");
-    let said = said.lines().filter(|line| of_registry(line) || line.contains("version floor"));
-    let said = said.last().unwrap_or("nothing against it");
+    let mut said = said.lines().filter(|line| of_registry(line) || line.contains("version floor"));
+    let said = said.next_back().unwrap_or("nothing against it");
     eprintln!("{relay} of revision {revision}, told of a version floor, says: {said}");
     let folders = judge::folders(&world.instance).unwrap();
     assert!(folders.missing.is_empty() && folders.wrong.is_empty(), "{folders:?}");

@@ -5,12 +5,12 @@
 use std::{cell::RefCell, collections::BTreeMap, io::Write as _, path::PathBuf, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use sallyport_proto::{ids::SubscriberId, registry::Registry, subject};
+use sallyport_proto::{ids::SubscriberId, operations::SubscriberHead, registry::Registry, subject};
 use sallyport_subscriber::{
     log::{HandOverLog, HandedOver},
     outbox::Outgoing,
     receipt::Maker,
-    store::{Arrival, Kept, SinkPlace, Store},
+    store::{Arrival, Kept, Reach, SinkPlace, Store},
     verify::{Judged, judge},
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -21,11 +21,14 @@ use crate::{
     ground,
     mutant::Mutant,
     process::{Life, Process},
+    reach::Expected,
     world::World,
 };
 
 /// Batches between pull and settle.
 const IN_FLIGHT_MAX: usize = 4;
+/// Heads that wait for the bridge on its core subscription.
+const HEADS_WAITING_MAX: usize = 16;
 /// Messages of one pull.
 const PULL_MAX: u64 = 64;
 /// A subscriber's own subject of receipts, and where its account's import ends.
@@ -45,12 +48,14 @@ struct Open {
 pub(crate) struct Agency {
     pub(crate) me: SubscriberId,
     pub(crate) process: Rc<Process>,
-    registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     maker: Maker,
     dir: PathBuf,
     open: RefCell<Option<Open>>,
     /// When each notice was handed over, in true time; for the longest stall only.
     pub(crate) handed_over: RefCell<BTreeMap<String, Us>>,
+    /// What it should make of the heads that it heard.
+    pub(crate) expected: RefCell<Expected>,
 }
 
 struct Answered {
@@ -77,6 +82,7 @@ impl Agency {
             dir,
             open: RefCell::default(),
             handed_over: RefCell::default(),
+            expected: RefCell::default(),
         })
     }
 
@@ -85,6 +91,7 @@ impl Agency {
         self.process.run(
             move |life| agency.boot(life),
             move || {
+                crashed.process.world.live_heads.borrow_mut().remove(&crashed.me);
                 crashed.open.borrow_mut().take();
             },
         );
@@ -101,6 +108,15 @@ impl Agency {
         self.open.borrow_mut().take();
     }
 
+    /// What its store says of its reach.
+    pub(crate) fn reach(&self) -> Reach {
+        let now = self.process.world.time(self.process.world.now());
+        match &*self.open.borrow() {
+            Some(open) => open.store.reach(now).expect("the store reads"),
+            None => Reach::default(),
+        }
+    }
+
     fn boot(self: &Rc<Self>, life: Life) {
         let mut store = Store::open(&self.dir, &self.me).expect("the store opens");
         let path = store.hand_over_log();
@@ -110,6 +126,9 @@ impl Agency {
             self.handed_over.borrow_mut().entry(id).or_insert(life.world().now());
         }
         *self.open.borrow_mut() = Some(Open { store, log });
+        let (live, heads) = mpsc::channel(HEADS_WAITING_MAX);
+        life.world().live_heads.borrow_mut().insert(self.me.clone(), live);
+        life.spawn(self.clone().hear(life.clone(), heads));
         let (to_keep, batches) = mpsc::channel(1);
         let (to_acknowledge, answered) = mpsc::channel(1);
         life.spawn(self.clone().receive(life.clone(), to_keep));
@@ -120,6 +139,25 @@ impl Agency {
 
     fn with<T>(&self, work: impl FnOnce(&mut Open) -> T) -> T {
         work(self.open.borrow_mut().as_mut().expect("a running bridge has its store open"))
+    }
+
+    /// Compares every head with what came; the reference model does so as well, by the very notices.
+    async fn hear(self: Rc<Self>, life: Life, mut heads: mpsc::Receiver<Bytes>) {
+        while let Some(bytes) = heads.recv().await {
+            if self.process.is_cut() {
+                continue;
+            }
+            let Ok(head) = SubscriberHead::open(&bytes, self.registry.relay_keys()) else { continue };
+            let now = life.now();
+            let (heard, reach) =
+                self.with(|open| open.store.compare(&head, now).expect("the store compares"));
+            let world = life.world();
+            world.coverage.borrow_mut().heard(heard);
+            let mut expected = self.expected.borrow_mut();
+            expected.heard(&head.stream_created, head.last_sequence, world.law.borrow().claims(&bytes));
+            world.note(|| format!("{} hears {} up to {}: {heard:?}", self.me, head.rank, head.last_sequence));
+            expected.judge(&self.me, &reach).into_iter().for_each(|what| world.found(what));
+        }
     }
 
     async fn receive(self: Rc<Self>, life: Life, batches: mpsc::Sender<Batch>) {
@@ -150,7 +188,7 @@ impl Agency {
         answered: mpsc::Sender<Answered>,
     ) {
         while let Some(Batch { judged, messages, permit }) = batches.recv().await {
-            let answers = self.keep(&life, &judged).await;
+            let answers = self.keep(&life, &judged, &messages).await;
             if answered.send(Answered { answers, messages, permit }).await.is_err() {
                 return;
             }
@@ -158,16 +196,27 @@ impl Agency {
     }
 
     /// One transaction in the store, then the lines of the log, then the mark: as the product's `keep`.
-    async fn keep(&self, life: &Life, judged: &[(Judged, Bytes)]) -> Vec<Outgoing> {
+    async fn keep(&self, life: &Life, judged: &[(Judged, Bytes)], messages: &[Delivered]) -> Vec<Outgoing> {
         if life.world().is(Mutant::HandOverBeforeStore) {
             self.hand_over_before_store(life, judged).await;
         }
         let now = life.now();
         let kept: Kept = self.with(|open| {
-            let arrivals: Vec<Arrival<'_>> =
-                judged.iter().map(|(judged, bytes)| Arrival { judged, bytes, sequence: None }).collect();
+            // The defect: what comes again was counted when it came first.
+            let counts =
+                |m: &Delivered| m.deliveries == 1 || !life.world().is(Mutant::RedeliveriesDoNotCount);
+            let arrivals: Vec<Arrival<'_>> = judged
+                .iter()
+                .zip(messages)
+                .map(|((judged, bytes), m)| Arrival {
+                    judged,
+                    bytes,
+                    sequence: counts(m).then_some(m.sequence),
+                })
+                .collect();
             open.store.keep(&arrivals, &self.maker, now, SinkPlace::Pending).expect("the store keeps")
         });
+        self.expected.borrow_mut().came.extend(messages.iter().map(|message| message.sequence));
         life.point("subscriber.store.after-commit").await;
         if !kept.handed_over.is_empty() && !life.world().is(Mutant::HandOverBeforeStore) {
             let bytes = self.append(life, &kept.handed_over).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use sallyport_agent_core::outbox::{Effect, Status};
 use sallyport_relay_core::commit::Transition;
+use sallyport_subscriber_core::reach::Heard;
 
 use crate::broker::Came;
 
@@ -28,6 +29,53 @@ pub(crate) enum Settling {
 impl Settling {
     const ALL: [Self; 6] =
         [Self::Ack, Self::Confirmed, Self::NotConfirmed, Self::Late, Self::Again, Self::Nak];
+}
+
+/// Why what was told of a custody is recalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Recalled {
+    /// It was refused for good: told to nobody.
+    Refused,
+    /// A refusal for good, of what a later event said anew.
+    RefusedAndSaidAnew,
+    /// It was accepted after all.
+    AcceptedAfterAll,
+    /// A fact was stated again after it had been refused, and told anew.
+    ToldAgain,
+}
+
+impl Recalled {
+    const ALL: [Self; 4] = [Self::Refused, Self::RefusedAndSaidAnew, Self::AcceptedAfterAll, Self::ToldAgain];
+}
+
+/// What came of a node's wish to state a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum HeadStep {
+    Stated,
+    /// The broker stored another node's; both are handed on.
+    AnotherWasFirst,
+    /// Not stored, or nobody knows.
+    NotStored,
+    /// The last one cannot be read.
+    NotRead,
+    /// There is one of this minute.
+    NotDue,
+    /// The model is not known to be whole.
+    NotWhole,
+    /// The last head is of a node whose model is further.
+    AnotherIsFurther,
+}
+
+impl HeadStep {
+    const ALL: [Self; 7] = [
+        Self::Stated,
+        Self::AnotherWasFirst,
+        Self::NotStored,
+        Self::NotRead,
+        Self::NotDue,
+        Self::NotWhole,
+        Self::AnotherIsFurther,
+    ];
 }
 
 /// Every point at which a program may die, in the order of an event's way. Those of the product's own programs have the
@@ -101,6 +149,9 @@ pub(crate) struct Coverage {
     outbox: BTreeMap<String, u64>,
     settlings: BTreeMap<Settling, u64>,
     came: BTreeMap<Came, u64>,
+    heads: BTreeMap<HeadStep, u64>,
+    heard: BTreeMap<Heard, u64>,
+    recalled: BTreeMap<Recalled, u64>,
     passed: BTreeMap<&'static str, u64>,
     crashed: BTreeMap<&'static str, u64>,
     /// Crashes of programs.
@@ -128,6 +179,18 @@ impl Coverage {
         count(&mut self.came, why, 1);
     }
 
+    pub(crate) fn head(&mut self, step: HeadStep) {
+        count(&mut self.heads, step, 1);
+    }
+
+    pub(crate) fn heard(&mut self, heard: Heard) {
+        count(&mut self.heard, heard, 1);
+    }
+
+    pub(crate) fn recalled(&mut self, why: Recalled) {
+        count(&mut self.recalled, why, 1);
+    }
+
     /// One step of an outbox row.
     pub(crate) fn outbox(&mut self, stood: Status, input: &str, effect: &str) {
         let stood = match stood {
@@ -143,6 +206,9 @@ impl Coverage {
         add(&mut self.outbox, other.outbox);
         add(&mut self.settlings, other.settlings);
         add(&mut self.came, other.came);
+        add(&mut self.heads, other.heads);
+        add(&mut self.heard, other.heard);
+        add(&mut self.recalled, other.recalled);
         add(&mut self.passed, other.passed);
         add(&mut self.crashed, other.crashed);
         self.crashes += other.crashes;
@@ -157,10 +223,22 @@ impl Coverage {
         let settlings =
             Settling::ALL.iter().map(|t| (format!("settling: {t:?}"), times(self.settlings.get(t))));
         let came = Came::ALL.iter().map(|t| (format!("delivery: {t:?}"), times(self.came.get(t))));
+        let heads = HeadStep::ALL.iter().map(|t| (format!("head: {t:?}"), times(self.heads.get(t))));
+        let heard = Heard::ALL.iter().map(|t| (format!("reach: {t:?}"), times(self.heard.get(t))));
+        let recalled = Recalled::ALL.iter().map(|t| (format!("memory: {t:?}"), times(self.recalled.get(t))));
         let passed = POINTS.iter().filter(|point| !point.ends_with("torn"));
         let passed = passed.map(|p| (format!("point: {p}"), times(self.passed.get(p))));
         let crashed = POINTS.iter().map(|p| (format!("crash: {p}"), times(self.crashed.get(p))));
-        transitions.chain(outbox).chain(settlings).chain(came).chain(passed).chain(crashed).collect()
+        transitions
+            .chain(outbox)
+            .chain(settlings)
+            .chain(came)
+            .chain(heads)
+            .chain(heard)
+            .chain(recalled)
+            .chain(passed)
+            .chain(crashed)
+            .collect()
     }
 
     /// Everything that was not gone through, by name.

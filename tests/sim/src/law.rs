@@ -13,7 +13,10 @@ use sallyport_proto::{
     subject, wire,
 };
 
-use crate::broker::{Broker, Message, relay_durable};
+use crate::{
+    broker::{Broker, Message, relay_durable},
+    exec::Us,
+};
 
 /// Facility and event.
 type EventKey = (String, String);
@@ -29,6 +32,19 @@ pub(crate) struct Law {
     answered: BTreeSet<(String, u32)>,
     /// Answers that carried each receipt, by its sequence on RECEIPTS.
     passed_on: BTreeMap<u64, BTreeSet<Digest>>,
+    /// Sequences of each DELIVER's notices, by when it was created and for whom they are.
+    committed: BTreeMap<(String, String), BTreeSet<u64>>,
+    /// The last sequence of each DELIVER.
+    reached: BTreeMap<String, u64>,
+    /// Of these the broker has lost some.
+    lost: BTreeSet<(String, u64)>,
+    /// What each head claims was sent.
+    claims: BTreeMap<Digest, BTreeSet<u64>>,
+}
+
+/// When a stream was created, in the broker's words.
+pub(crate) fn in_words(created: Us) -> String {
+    created.to_string()
 }
 
 fn claimed(bytes: &[u8], payload_type: PayloadType) -> Option<Vec<u8>> {
@@ -40,7 +56,10 @@ impl Law {
     pub(crate) fn stored(&mut self, stream: &str, message: &Message, broker: &Broker) -> Vec<String> {
         let mut broken = Vec::new();
         match stream {
-            subject::DELIVER => self.delivered(message, &mut broken),
+            subject::DELIVER => {
+                self.committed(broker.stream(stream).created, message);
+                self.delivered(message, &mut broken);
+            }
             subject::RECEIPTS => {
                 if let Ok(receipt) = Receipt::claimed(&message.payload) {
                     let named = receipt.notices.iter().map(|n| (n.notice_id.to_string(), n.attempt));
@@ -57,6 +76,60 @@ impl Law {
             _ => {}
         }
         broken
+    }
+
+    fn committed(&mut self, created: Us, message: &Message) {
+        let created = in_words(created);
+        self.reached.insert(created.clone(), message.sequence);
+        let to = message.subject.strip_prefix("hub.v1.deliver.").and_then(|rest| rest.split('.').next());
+        if let Some(to) = to {
+            self.committed.entry((created, to.to_owned())).or_default().insert(message.sequence);
+        }
+    }
+
+    /// DELIVER is another stream now, filled from the archive.
+    pub(crate) fn made_again(&mut self, broker: &Broker) {
+        let deliver = broker.stream(subject::DELIVER);
+        deliver.messages().iter().for_each(|message| self.committed(deliver.created, message));
+    }
+
+    /// The broker lost a notice.
+    pub(crate) fn lost(&mut self, created: Us, sequence: u64) {
+        self.lost.insert((in_words(created), sequence));
+    }
+
+    /// A head was stated: it claims exactly what was committed for its subscriber up to where it counts. What was lost
+    /// before the node that states it had seen it, it may not know of.
+    pub(crate) fn stated(&mut self, head: &[u8]) -> Option<String> {
+        let payload = claimed(head, PayloadType::SubscriberHead)?;
+        let wire::SubscriberHead { subscriber_id, rank, last_sequence, stream_created, .. } =
+            wire::SubscriberHead::decode(&*payload).ok()?;
+        let reached = self.reached.get(&stream_created).copied().unwrap_or_default();
+        let committed = self.committed.get(&(stream_created.clone(), subscriber_id.clone()));
+        let mut all: BTreeSet<u64> =
+            committed.into_iter().flatten().filter(|n| **n <= last_sequence).copied().collect();
+        if all.len() as u64 != rank {
+            all.retain(|n| !self.lost.contains(&(stream_created.clone(), *n)));
+        }
+        let known = all.len();
+        self.claims.insert(Digest::of(head), all);
+        (known as u64 != rank || last_sequence > reached).then(|| {
+            format!(
+                "a head claims {rank} notices of {subscriber_id} up to {last_sequence} of DELIVER, where {known} were \
+                 committed up to {reached}"
+            )
+        })
+    }
+
+    /// What a head that was stated claims was sent.
+    pub(crate) fn claims(&self, head: &[u8]) -> BTreeSet<u64> {
+        self.claims.get(&Digest::of(head)).cloned().unwrap_or_default()
+    }
+
+    /// How many notices a DELIVER was given for somebody.
+    pub(crate) fn given(&self, created: Us, subscriber: &str) -> u64 {
+        let committed = self.committed.get(&(in_words(created), subscriber.to_owned()));
+        committed.map_or(0, |committed| committed.len() as u64)
     }
 
     fn delivered(&mut self, message: &Message, broken: &mut Vec<String>) {

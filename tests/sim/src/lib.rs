@@ -3,7 +3,8 @@
 //!
 //! The way of a run: `story` (what happens in the jails) and `weather` (what may go wrong) are drawn from the seed;
 //! `jail`, `node` and `agency` are the programs' shells, with the product's own cores inside, on `exec`; `storm` strikes;
-//! `law` watches every store and settle; when all is quiet, `verdict` compares what was handed over with `reference`.
+//! `law` watches every store, settle and head; `reach` says what a bridge must make of the heads; when all is quiet,
+//! `verdict` compares what was handed over with `reference`.
 //! `coverage` says what of the machines' tables was gone through; `mutant` breaks the shells on purpose.
 //!
 //! Out of scope: the real broker, links and disks (`tests/e2e`, `tests/harness`), and how fast anything is.
@@ -23,6 +24,7 @@ mod mutant;
 mod net;
 mod node;
 mod process;
+mod reach;
 mod reference;
 mod run;
 mod storm;

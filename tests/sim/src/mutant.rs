@@ -21,11 +21,19 @@ pub enum Mutant {
     WaitForAClockThatWasAhead,
     /// Found here once: a node settles receipts that its older registry cannot place.
     SettleUnplacedReceipts,
+    /// The agent takes what was refused for good for told.
+    RefusedCountsAsTold,
+    /// Found here once: what one node refused and another had taken counts as told to nobody.
+    AcceptedAfterRefusalIsForgotten,
+    /// A node counts a subscriber's notices when it begins to commit them, beside its read model.
+    HeadCountsBeforeCommit,
+    /// A subscriber counts only what comes for the first time: what was on its way when it died never counts.
+    RedeliveriesDoNotCount,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::RetireOnPubAck,
         Self::SettleBeforeCommit,
         Self::AnswerWithoutLeaderRead,
@@ -35,5 +43,9 @@ impl Mutant {
         Self::HandOverBeforeStore,
         Self::WaitForAClockThatWasAhead,
         Self::SettleUnplacedReceipts,
+        Self::RefusedCountsAsTold,
+        Self::AcceptedAfterRefusalIsForgotten,
+        Self::HeadCountsBeforeCommit,
+        Self::RedeliveriesDoNotCount,
     ];
 }

@@ -1,6 +1,8 @@
 //! The way between a program and the broker: takes time, loses requests, replies and acks, and is cut now and then. What
 //! was sent before a crash arrives all the same.
 
+mod heads;
+
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -33,7 +35,7 @@ pub(crate) enum NotStored {
 }
 
 impl Process {
-    fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.cut_until.get() > self.world.now()
     }
 }

@@ -99,7 +99,11 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     parties.jails.iter().for_each(Jail::run);
     parties.nodes.iter().for_each(Node::run);
     parties.agencies.iter().for_each(Agency::run);
-    let cast = Rc::new(Cast { processes: parties.processes(), nodes: parties.nodes.clone() });
+    let cast = Rc::new(Cast {
+        processes: parties.processes(),
+        nodes: parties.nodes.clone(),
+        agencies: parties.agencies.clone(),
+    });
     storm::brew(&world, &cast);
 
     world.exec.run_until(STORM_ENDS);
@@ -157,5 +161,6 @@ fn tear_down(world: &World, parties: &Parties) {
     world.exec.clear();
     world.pulls.take();
     world.live.take();
+    world.live_heads.take();
     parties.agencies.iter().for_each(|agency| agency.close());
 }

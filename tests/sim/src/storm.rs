@@ -4,14 +4,22 @@
 
 use std::rc::Rc;
 
-use sallyport_proto::subject;
+use prost::Message as _;
+use sallyport_proto::{
+    envelope::{PayloadType, Unverified},
+    operations::SubscriberHead,
+    subject, wire,
+};
+use sallyport_relay_core::ledger::Stream;
 
 use crate::{
+    agency::Agency,
     exec::{MS, S, Us},
+    law::in_words,
     node::Node,
     process::Process,
     weather::{STORM_ENDS, Timed, Weather},
-    world::World,
+    world::{LostNotice, World},
 };
 
 /// A leader change takes up to so long.
@@ -26,6 +34,10 @@ const JUMP_MAX: u64 = 300 * S;
 const LEAP_MAX: u64 = 5 * 24 * 3_600 * S;
 /// A leap over them, of a node only.
 const LEAP_OF_WEEKS: Us = 40 * 24 * 3_600 * S;
+/// So many times it is tried to have a notice lost.
+const LOSSES_TRIED: usize = 2;
+/// The agency that loses one is away for three heads.
+const AWAY_FOR_A_LOSS: Us = 190 * S;
 /// Streams that a program may find without a leader, or full.
 const STREAMS: [&str; 4] = [subject::INGEST, subject::DELIVER, subject::RECEIPTS, subject::ANSWERS];
 
@@ -33,6 +45,7 @@ const STREAMS: [&str; 4] = [subject::INGEST, subject::DELIVER, subject::RECEIPTS
 pub(crate) struct Cast {
     pub(crate) processes: Vec<Rc<Process>>,
     pub(crate) nodes: Vec<Rc<Node>>,
+    pub(crate) agencies: Vec<Rc<Agency>>,
 }
 
 /// Draws every timed fault of the run.
@@ -62,6 +75,13 @@ pub(crate) fn brew(world: &Rc<World>, cast: &Rc<Cast>) {
     at_times(streams_made_again, make_again);
     at_times(link_cuts, cut_link);
     at_times(clock_changes, change_clock);
+    if world.weather.borrow().notice_lost {
+        for _ in 0..LOSSES_TRIED {
+            let at = world.chance.borrow_mut().below(STORM_ENDS - AWAY_FOR_A_LOSS);
+            let cast = cast.clone();
+            world.later(at, move |world| cut_off_and_lose(world, &cast));
+        }
+    }
     let mixed = world.weather.borrow().mixed_registries;
     for node in cast.nodes.clone() {
         // A roll-out reaches each node at its own time.
@@ -130,6 +150,9 @@ fn make_again(world: &Rc<World>, _: &Cast) {
     let stream = *world.chance.borrow_mut().pick(&STREAMS);
     let now = world.now();
     world.broker.borrow_mut().make_again(stream, stream != subject::INGEST, now);
+    if stream == subject::DELIVER {
+        world.law.borrow_mut().made_again(&world.broker.borrow());
+    }
     world.pump_all();
 }
 
@@ -157,6 +180,59 @@ fn change_clock(world: &Rc<World>, cast: &Cast) {
     world.oddities.borrow_mut().a_node_leapt_weeks |= off == LEAP_OF_WEEKS as i64;
     world.note(|| format!("the clock of {} is off by {} s", process.name, off / S as i64));
     process.clock_off.set(off);
+}
+
+/// An agency is away for longer than from head to head. Meanwhile one of its notices is stored, counted, and lost.
+fn cut_off_and_lose(world: &Rc<World>, cast: &Rc<Cast>) {
+    let agency = world.chance.borrow_mut().pick(&cast.agencies).clone();
+    let until = world.now() + AWAY_FOR_A_LOSS;
+    agency.process.cut_until.set(until);
+    let nodes = cast.nodes.clone();
+    world.later(until, move |world| {
+        // One in a run, so that it is clear who must name what.
+        if world.lost.borrow().is_empty() {
+            lose(world, &agency, &nodes);
+        }
+        agency.process.reconnect();
+    });
+}
+
+fn lose(world: &Rc<World>, agency: &Agency, nodes: &[Rc<Node>]) {
+    let mut broker = world.broker.borrow_mut();
+    let deliver = broker.stream(subject::DELIVER);
+    let created = deliver.created;
+    let head = broker.stream(subject::HEARTBEATS).last_of(&subject::hub_head(&agency.me));
+    let stated = head.and_then(|head| SubscriberHead::open(&head.payload, agency.registry.relay_keys()).ok());
+    let Some(stated) = stated.filter(|head| head.stream_created == in_words(created)) else { return };
+    let folded = |node: &Rc<Node>| {
+        let position = node.read_model.borrow().position(Stream::Deliver);
+        position.filter(|position| position.created == created).map_or(0, |position| position.sequence)
+    };
+    let seen = nodes.iter().map(folded).min().unwrap_or_default().min(stated.last_sequence);
+    let expected = agency.expected.borrow();
+    if expected.created.as_deref() != Some(&stated.stream_created) {
+        return;
+    }
+    let is_mine = |subject: &str| {
+        subject
+            .strip_prefix("hub.v1.deliver.")
+            .is_some_and(|rest| rest.split('.').next() == Some(agency.me.as_str()))
+    };
+    let never_came = deliver.from(expected.base + 1).find(|message| {
+        message.sequence <= seen && is_mine(&message.subject) && !expected.came.contains(&message.sequence)
+    });
+    let notice = never_came.and_then(|message| {
+        let envelope = Unverified::read(&message.payload, PayloadType::Notice).ok()?;
+        Some((message.sequence, wire::Notice::decode(envelope.claimed_payload()).ok()?.notice_id))
+    });
+    let Some((sequence, notice)) = notice else { return };
+    broker.lose(subject::DELIVER, sequence);
+    drop(broker);
+    world.fault("notice lost");
+    world.note(|| format!("DELIVER loses {sequence}, {notice}"));
+    world.law.borrow_mut().lost(created, sequence);
+    let lost = LostNotice { subscriber: agency.me.clone(), notice, sequence, created };
+    world.lost.borrow_mut().push(lost);
 }
 
 /// Whoever mends things comes.

@@ -34,6 +34,8 @@ impl Fact {
 
 /// Custodies of one jail, at most.
 const CUSTODIES_MAX: u64 = 4;
+/// Custodies in a thousand that are read again when nothing is new.
+const READ_AGAIN: u64 = 400;
 /// The last fact begins no later: the storm goes on for a while after it.
 const LAST_BEGINS: Us = 240 * S;
 
@@ -46,7 +48,9 @@ pub(crate) fn tell(chance: &mut Chance) -> Vec<Fact> {
         for custody in 0..chance.within(1, CUSTODIES_MAX) as usize {
             let mut at = chance.below(if burst { S } else { LAST_BEGINS });
             let sealed = chance.permille(60);
-            for (state, reason) in life(chance) {
+            let life = life(chance);
+            let last = life.last().copied();
+            for (state, reason) in life {
                 let too_large = state == ReleaseState::InProcess && chance.permille(120);
                 facts.push(Fact { at, jail, custody, state, reason, sealed, too_large });
                 // The same fact again changes nothing; a next one may follow at once or much later.
@@ -54,6 +58,14 @@ pub(crate) fn tell(chance: &mut Chance) -> Vec<Fact> {
                     facts.push(Fact { at: at + MS, jail, custody, state, reason, sealed, too_large });
                 }
                 at += chance.within(1, if burst { 100 * MS } else { 90 * S });
+            }
+            // The jail's next export has the custody as it was: news only to whoever was not told.
+            if let Some((state, reason)) = last.filter(|_| chance.permille(READ_AGAIN)) {
+                for _ in 0..chance.within(1, 3) {
+                    let too_large = state == ReleaseState::InProcess && chance.permille(120);
+                    at += chance.within(S, 120 * S);
+                    facts.push(Fact { at, jail, custody, state, reason, sealed, too_large });
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use prost::Message as _;
-use sallyport_agent_core::outbox::Status;
+use sallyport_agent_core::{outbox::Status, revise::DraftKind};
 use sallyport_proto::{
     envelope::{PayloadType, Unverified},
     ids::NoticeId,
@@ -16,11 +16,11 @@ use sallyport_proto::{
 use crate::{
     agency::Agency,
     exec::{S, Us},
-    jail::{Jail, Kept, Stated},
+    jail::{self, Jail, Kept, Stated},
     node::Node,
-    reference::{Saying, sayings, wished},
+    reference::{Saying, Verdict, sayings, wished},
     weather::STORM_ENDS,
-    world::World,
+    world::{LostNotice, World},
 };
 
 /// In fine weather nothing takes longer.
@@ -87,9 +87,10 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
         figures.notices += log.len() as u64;
     }
     let missing = without_predecessor(world);
+    let lost = lost(world, &logs);
     let mut explained: BTreeSet<(&str, &str)> = BTreeSet::new();
     for jail in &parties.jails {
-        told(world, jail, &logs, versions, &missing, &mut explained, &mut figures);
+        told(world, jail, &logs, versions, (&missing, &lost), &mut explained, &mut figures);
         rows(world, jail, &mut figures);
         figures.events += jail.store.borrow().rows.len() as u64;
     }
@@ -101,9 +102,12 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
     }
     progress(world, parties, &logs);
     stalls(world, parties, fine, &mut figures);
-    let rebuilt = crate::node::rebuilt(world);
+    reaches(world, parties);
+    let [held, ever] = crate::node::rebuilt(world);
     for node in &parties.nodes {
-        if node.read_model.borrow().model != rebuilt {
+        // A node may have folded what the broker lost later on.
+        let model = &node.read_model.borrow().model;
+        if *model != held && *model != ever {
             world.found(format!("the read model of node {} is not what the streams add up to", node.name));
         }
     }
@@ -160,12 +164,43 @@ fn without_predecessor(world: &World) -> BTreeSet<String> {
     routed.filter(|routed| routed.predecessor_missing).map(|routed| routed.event_id).collect()
 }
 
+/// Notices that the broker lost and nobody brought back: the very bridge misses each.
+fn lost(world: &World, logs: &BTreeMap<&str, Vec<Line>>) -> BTreeSet<String> {
+    let lost = world.lost.borrow();
+    let came =
+        |lost: &LostNotice| logs[lost.subscriber.as_str()].iter().any(|line| line.notice == lost.notice);
+    lost.iter().filter(|lost| !came(lost)).map(|lost| lost.notice.clone()).collect()
+}
+
+/// Every bridge knows how many notices there are, and misses exactly what the broker lost.
+fn reaches(world: &World, parties: &Parties) {
+    let created = world.broker.borrow().stream(sallyport_proto::subject::DELIVER).created;
+    for agency in &parties.agencies {
+        let (says, expected) = (agency.reach(), agency.expected.borrow());
+        expected.judge(&agency.me, &says).into_iter().for_each(|what| world.found(what));
+        let given = world.law.borrow().given(created, agency.me.as_str());
+        if says.silent || says.head_age_s.is_none() {
+            world.found(format!("{}: the relay is silent by the bridge, and is not", agency.me));
+        } else if says.rank != given {
+            world.found(format!("{}: {} notices there are by the bridge, and {given}", agency.me, says.rank));
+        }
+        let mine = |lost: &&LostNotice| lost.subscriber == agency.me && lost.created == created;
+        let must_miss: BTreeSet<u64> =
+            world.lost.borrow().iter().filter(mine).map(|lost| lost.sequence).collect();
+        let must_miss: BTreeSet<u64> = must_miss.difference(&expected.came).copied().collect();
+        if expected.missing() != must_miss {
+            let missing = expected.missing();
+            world.found(format!("{}: {must_miss:?} were lost, and {missing:?} are missed", agency.me));
+        }
+    }
+}
+
 fn told<'l>(
     world: &World,
     jail: &Jail,
     logs: &'l BTreeMap<&'l str, Vec<Line>>,
     versions: &BTreeSet<u64>,
-    missing: &BTreeSet<String>,
+    (missing, lost): (&BTreeSet<String>, &BTreeSet<String>),
     explained: &mut BTreeSet<(&'l str, &'l str)>,
     figures: &mut Figures,
 ) {
@@ -177,24 +212,70 @@ fn told<'l>(
         let mine = move |line: &&Line| events.contains(&line.event) && line.state == state.as_str();
         log.iter().filter(mine).map(|line| (*subscriber, line.notice.as_str())).collect::<Vec<_>>()
     };
-    for Saying { fact, to, state, follows, too_large } in sayings(&facts) {
+    for Saying { fact, to, state, follows, too_large } in sayings(&facts, &verdicts(jail, &stated)) {
         let got = of(fact, to, state);
         let (wished_by_all, wished_by_any) = wished(to, state, versions);
-        let followed = follows.is_some_and(|f| !of(f.fact, to, f.state).is_empty());
+        let was_lost =
+            |fact: usize, state| said(jail, &stated[fact], to, state).any(|id| lost.contains(id.as_str()));
+        let followed =
+            follows.is_some_and(|f| !of(f.fact, to, f.state).is_empty() || was_lost(f.fact, f.state));
         let must_follow = followed
             && follows.is_some_and(|f| f.surely)
             && !stated[fact].events.iter().any(|event| missing.contains(event));
-        let refused = stated[fact].events.iter().any(|event| is_refused(jail, event));
-        let must = !too_large && !refused && (wished_by_all || must_follow);
+        let refused = said(jail, &stated[fact], to, state).any(|id| is_refused(jail, id.event().as_str()));
+        let must = !too_large && !refused && !was_lost(fact, state) && (wished_by_all || must_follow);
         if must && got.is_empty() {
             figures.lost += 1;
             let booking = stated[fact].fact.booking();
             world.found(format!("{to} was never told {state} of {booking}: {:?}", stated[fact].events));
         }
+        if got.len() > 1 {
+            figures.duplicates += 1;
+            world.found(format!("{to} was told one fact twice: {got:?}"));
+        }
         if !too_large && (wished_by_any || followed) {
             explained.extend(got);
         }
     }
+}
+
+/// The notices that say it, as the jail's rows have it.
+fn said<'j>(
+    jail: &'j Jail,
+    stated: &'j Stated,
+    to: &'j str,
+    state: ReleaseState,
+) -> impl Iterator<Item = NoticeId> + 'j {
+    let says = move |kept: &Kept| {
+        let events = stated.events.iter().any(|event| event == kept.row.event_id.as_str());
+        events && kept.left.kind == DraftKind::of(state)
+    };
+    let store = jail.store.borrow();
+    let named = store.rows.iter().filter(|kept| says(kept)).flat_map(|kept| {
+        let subscribers = kept.left.told.keys().filter(|subscriber| subscriber.as_str() == to);
+        subscribers
+            .map(|subscriber| NoticeId::new(&jail.ori, &kept.row.event_id, subscriber))
+            .collect::<Vec<_>>()
+    });
+    named.collect::<Vec<_>>().into_iter()
+}
+
+/// What the relay said of rows, and when, as the reference model takes it.
+fn verdicts(jail: &Jail, stated: &[Stated]) -> Vec<Verdict> {
+    let store = jail.store.borrow();
+    let verdict = |verdict: &jail::Verdict| {
+        let kept = &store.rows[verdict.n];
+        let is_of = |stated: &Stated| stated.events.iter().any(|event| event == kept.row.event_id.as_str());
+        let fact = stated.iter().position(is_of)?;
+        let state = match kept.left.kind {
+            DraftKind::Main => stated[fact].fact.state,
+            DraftKind::Closed => ReleaseState::Closed,
+            DraftKind::Retracted => ReleaseState::Retracted,
+        };
+        let to = kept.left.told.keys().map(ToString::to_string).collect();
+        Some(Verdict { fact, state, to, refused: verdict.refused, before: verdict.before })
+    };
+    store.verdicts.iter().filter_map(verdict).collect()
 }
 
 fn is_refused(jail: &Jail, event: &str) -> bool {

@@ -36,6 +36,8 @@ pub(crate) struct Weather {
     pub(crate) timed: Timed,
     /// Nodes begin with registries of their own.
     pub(crate) mixed_registries: bool,
+    /// The broker loses a notice that its agency never had.
+    pub(crate) notice_lost: bool,
 }
 
 /// How many of each timed fault.
@@ -87,6 +89,7 @@ impl Weather {
                 clock_changes: some(500, 8),
             },
             mixed_registries: some(350, 1) > 0,
+            notice_lost: some(250, 1) > 0,
         }
     }
 }
@@ -128,6 +131,6 @@ impl Weather {
             + self.answer_lost
             + self.twin
             + self.crash_at_point;
-        timed + chances == 0 && !self.mixed_registries
+        timed + chances == 0 && !self.mixed_registries && !self.notice_lost
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use sallyport_proto::ids::Ori;
+use sallyport_proto::ids::{Ori, SubscriberId};
 use sallyport_relay_core::route::Routing;
 use tokio::sync::mpsc;
 
@@ -42,6 +42,16 @@ pub(crate) struct Oddities {
     pub(crate) a_node_leapt_weeks: bool,
 }
 
+/// A notice that DELIVER held and does not hold any more.
+#[derive(Debug, Clone)]
+pub(crate) struct LostNotice {
+    pub(crate) subscriber: SubscriberId,
+    pub(crate) notice: String,
+    pub(crate) sequence: u64,
+    /// Which DELIVER.
+    pub(crate) created: Us,
+}
+
 /// One run's world.
 pub(crate) struct World {
     pub(crate) exec: Exec,
@@ -60,6 +70,10 @@ pub(crate) struct World {
     pub(crate) pump_due: RefCell<BTreeMap<String, Us>>,
     /// Core subscriptions of the jails, while they are connected.
     pub(crate) live: RefCell<BTreeMap<Ori, mpsc::Sender<Bytes>>>,
+    /// Core subscriptions of the agencies, while they run.
+    pub(crate) live_heads: RefCell<BTreeMap<SubscriberId, mpsc::Sender<Bytes>>>,
+    /// Notices that the broker lost before anybody had them.
+    pub(crate) lost: RefCell<Vec<LostNotice>>,
     /// Relay nodes that are alive: somebody must serve catch-up.
     pub(crate) serving: RefCell<BTreeSet<String>>,
     owners: Cell<u64>,
@@ -87,6 +101,8 @@ impl World {
             pulls: RefCell::default(),
             pump_due: RefCell::default(),
             live: RefCell::default(),
+            live_heads: RefCell::default(),
+            lost: RefCell::default(),
             serving: RefCell::default(),
             owners: Cell::new(1),
             began,

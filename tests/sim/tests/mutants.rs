@@ -65,6 +65,26 @@ fn a_receipt_that_is_settled_because_an_older_registry_cannot_place_it_is_caught
 }
 
 #[test]
+fn a_refusal_for_good_that_counts_as_told_is_caught() {
+    is_caught(Mutant::RefusedCountsAsTold, &["was never told"]);
+}
+
+#[test]
+fn an_acceptance_after_a_refusal_that_counts_as_told_to_nobody_is_caught() {
+    is_caught(Mutant::AcceptedAfterRefusalIsForgotten, &["was never told"]);
+}
+
+#[test]
+fn a_head_that_counts_before_the_commit_is_caught() {
+    is_caught(Mutant::HeadCountsBeforeCommit, &["a head claims"]);
+}
+
+#[test]
+fn a_bridge_that_does_not_count_what_comes_again_is_caught() {
+    is_caught(Mutant::RedeliveriesDoNotCount, &["are missing by the bridge"]);
+}
+
+#[test]
 fn what_was_lost_shows_at_the_agencies_and_not_only_at_the_broker() {
     let lost = (1..=SEEDS_MAX).any(|seed| {
         let outcome = run(seed, &Options { mutant: Some(Mutant::RetireOnPubAck), ..Options::default() });

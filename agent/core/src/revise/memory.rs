@@ -9,7 +9,7 @@ use sallyport_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Draft, DraftKind};
+use super::plan::{Draft, DraftKind, Recipient};
 
 /// The memory of one custody. Empty before anything was told.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -56,59 +56,67 @@ pub enum Standing {
     Retracted,
 }
 
+/// An event of a custody that left, as the outbox has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Which.
+    pub event: EventId,
+    /// Main, closed or retracted.
+    pub kind: DraftKind,
+    /// The relay will never take it: nobody is told by it.
+    pub refused: bool,
+    /// Whom it tells, and what they hold then.
+    pub told: BTreeMap<SubscriberId, Told>,
+}
+
+impl Left {
+    /// `draft` leaves as `event`.
+    pub fn of(draft: &Draft, event: &EventId) -> Self {
+        let told = |recipient: &Recipient| Told {
+            event: event.clone(),
+            standing: draft.kind.standing(),
+            digest: recipient.digest.clone(),
+            request_id: recipient.request_id.clone(),
+            agreement: recipient.agreement.clone(),
+            purpose: recipient.purpose,
+            rule_id: recipient.rule_id.clone(),
+            pack_version: recipient.pack_version.clone(),
+        };
+        let recipients = draft.recipients.iter();
+        let told = recipients.map(|recipient| (recipient.subscriber.clone(), told(recipient))).collect();
+        Self { event: event.clone(), kind: draft.kind, refused: false, told }
+    }
+}
+
 impl Memory {
     /// Records that `draft` leaves as `event`. To be stored in the transaction that stores the event.
     pub fn record(&mut self, draft: &Draft, event: &EventId) {
         self.revision = draft.revision;
-        let standing = match draft.kind {
-            DraftKind::Main => Standing::Open,
-            DraftKind::Closed => Standing::Closed,
-            DraftKind::Retracted => Standing::Retracted,
-        };
         if draft.kind != DraftKind::Closed {
             self.latest_main = Some(event.clone());
         }
-        for recipient in &draft.recipients {
-            let told = Told {
-                event: event.clone(),
-                standing,
-                digest: recipient.digest.clone(),
-                request_id: recipient.request_id.clone(),
-                agreement: recipient.agreement.clone(),
-                purpose: recipient.purpose,
-                rule_id: recipient.rule_id.clone(),
-                pack_version: recipient.pack_version.clone(),
-            };
-            self.told.insert(recipient.subscriber.clone(), told);
-        }
+        self.told.extend(Left::of(draft, event).told);
     }
 
-    /// Whose last event this one is.
-    pub fn told_by<'m>(&'m self, event: &'m EventId) -> impl Iterator<Item = &'m SubscriberId> {
-        self.told.iter().filter(move |(_, told)| told.event == *event).map(|(subscriber, _)| subscriber)
-    }
-
-    /// The relay refused `event` for good. Its recipients hold what they were told before it, if anything; the next event
-    /// supersedes `main_before`. Whatever they hold counts as out of date: the next reading tells them.
-    pub fn forget(
-        &mut self,
-        event: &EventId,
-        told_before: Vec<(SubscriberId, Option<EventId>)>,
-        main_before: Option<EventId>,
-    ) {
-        for (subscriber, before) in told_before {
-            match (before, self.told.get_mut(&subscriber)) {
-                (Some(before), Some(told)) => {
-                    (told.event, told.standing) = (before, Standing::Open);
-                    told.digest.clear();
-                }
-                _ => {
-                    self.told.remove(&subscriber);
-                }
+    /// The relay's word on an event of this custody changed: it is refused for good, and so nobody was told by it, or it is
+    /// accepted after all. Whoever it concerns holds what the last event told it that was not refused, and that counts as
+    /// out of date: the next reading tells it. `left` is everything of this custody that left, in order; who was told only
+    /// by what is no longer kept there stays as it is.
+    pub fn recall(&mut self, left: &[Left]) {
+        let stands = || left.iter().filter(|left| !left.refused);
+        let mut held: BTreeMap<&SubscriberId, &Told> = BTreeMap::new();
+        stands().for_each(|left| held.extend(&left.told));
+        let is_refused = |event: &EventId| left.iter().any(|left| left.refused && left.event == *event);
+        self.told.retain(|subscriber, told| held.contains_key(subscriber) || !is_refused(&told.event));
+        for (subscriber, told) in held {
+            if self.told.get(subscriber).is_none_or(|known| known.event != told.event) {
+                let out_of_date = Told { digest: String::new(), ..told.clone() };
+                self.told.insert(subscriber.clone(), out_of_date);
             }
         }
-        if self.latest_main.as_ref() == Some(event) {
-            self.latest_main = main_before;
+        match stands().rfind(|left| left.kind != DraftKind::Closed) {
+            Some(main) => self.latest_main = Some(main.event.clone()),
+            None => self.latest_main = self.latest_main.take().filter(|event| !is_refused(event)),
         }
     }
 

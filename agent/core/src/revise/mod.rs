@@ -11,7 +11,7 @@ mod plan;
 
 pub use assemble::{AssembleError, Context, Fresh, assemble};
 pub use facts::HeadFacts;
-pub use memory::{Memory, Standing, Told};
+pub use memory::{Left, Memory, Standing, Told};
 pub use plan::{Draft, DraftKind, Input, Recipient, plan};
 
 #[cfg(test)]

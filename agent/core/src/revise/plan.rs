@@ -49,6 +49,26 @@ pub enum DraftKind {
     Retracted,
 }
 
+impl DraftKind {
+    /// Of an event in this release state: CLOSED and RETRACTED are never anything else.
+    pub fn of(state: ReleaseState) -> Self {
+        match state {
+            ReleaseState::Closed => Self::Closed,
+            ReleaseState::Retracted => Self::Retracted,
+            _ => Self::Main,
+        }
+    }
+
+    /// How things stand with whoever is told by it.
+    pub fn standing(self) -> Standing {
+        match self {
+            Self::Main => Standing::Open,
+            Self::Closed => Standing::Closed,
+            Self::Retracted => Standing::Retracted,
+        }
+    }
+}
+
 /// An event that is to leave, before it has an id, a number and salts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {

@@ -181,6 +181,71 @@ fn after_a_retraction_the_fact_can_be_told_anew() {
     check(&mut jail, &on_bail(), &[(Main, 3, Some(1), SUPERVISION)]);
 }
 
+/// As the outbox has what left, from `first` on; of these are refused for good: `refused`.
+fn left(first: u64, drafts: &[Draft], refused: &[u64]) -> Vec<Left> {
+    (first..)
+        .zip(drafts)
+        .map(|(n, draft)| Left { refused: refused.contains(&n), ..Left::of(draft, &event(n)) })
+        .collect()
+}
+
+#[test]
+fn what_was_refused_for_good_is_told_again_and_follows_what_stands() {
+    let mut jail = Jail::new(ALLOW);
+    let first = jail.read(&row(BAIL, "", "", 0));
+    let second = jail.read(&on_bail());
+    let all = [left(0, &first, &[]), left(1, &second, &[1])].concat();
+    jail.memory.recall(&all);
+    assert_eq!(jail.memory.latest_main, Some(event(0)));
+    check(&mut jail, &on_bail(), &[(Main, 3, Some(0), SUPERVISION)]);
+    // Who knows of nothing that stands is forgotten whole.
+    let mut jail = Jail::new(ALLOW);
+    let only = jail.read(&on_bail());
+    jail.memory.recall(&left(0, &only, &[0]));
+    assert!(jail.memory.told.is_empty() && jail.memory.latest_main.is_none());
+    check(&mut jail, &on_bail(), &[(Main, 2, None, SUPERVISION)]);
+}
+
+#[test]
+fn a_retraction_that_was_refused_is_said_again_and_one_that_stands_is_not() {
+    let mut jail = Jail::new(ALLOW);
+    let first = jail.read(&on_bail());
+    let mut wrong = on_bail();
+    wrong.release.as_mut().unwrap().state = ReleaseState::Retracted;
+    let taken_back = jail.read(&wrong);
+    let anew = jail.read(&on_bail());
+    let all = |refused: &[u64]| {
+        [left(0, &first, refused), left(1, &taken_back, refused), left(2, &anew, refused)].concat()
+    };
+    let before = jail.memory.clone();
+    jail.memory.recall(&all(&[2]));
+    check(&mut jail, &wrong, &[]);
+    jail.memory = before;
+    jail.memory.recall(&all(&[1, 2]));
+    check(&mut jail, &wrong, &[(Retracted, 4, Some(0), SUPERVISION)]);
+}
+
+#[test]
+fn what_was_accepted_after_a_refusal_is_corrected_like_everything_that_was_told() {
+    let mut jail = Jail::new(ALLOW);
+    let only = jail.read(&on_bail());
+    jail.memory.recall(&left(0, &only, &[0]));
+    jail.memory.recall(&left(0, &only, &[]));
+    let mut wrong = on_bail();
+    wrong.release.as_mut().unwrap().state = ReleaseState::Retracted;
+    check(&mut jail, &wrong, &[(Retracted, 2, Some(0), SUPERVISION)]);
+}
+
+#[test]
+fn a_refusal_of_what_a_later_event_said_anew_changes_nothing() {
+    let mut jail = Jail::new(ALLOW);
+    let first = jail.read(&row(BAIL, "", "", 0));
+    let second = jail.read(&on_bail());
+    let before = jail.memory.clone();
+    jail.memory.recall(&[left(0, &first, &[0]), left(1, &second, &[])].concat());
+    assert_eq!(jail.memory, before);
+}
+
 #[test]
 fn a_retraction_of_what_nobody_was_told_is_nothing() {
     let mut jail = Jail::new(ALLOW);

@@ -1,5 +1,9 @@
-//! What this node knows of committed events. A `routed` record never changes, so a remembered one stays true; what is
-//! not remembered is read at the stream's leader, never assumed absent.
+//! What this node remembers of committed events: where to look before writing, and whom a predecessor was addressed to.
+//! **Never an answer**: DELIVER may have been lost, cut short or restored since, and a record that stood on another stream
+//! says nothing about this one. That an event is committed says the stream's leader, or a batch that was confirmed, in
+//! the same going through (`machine`).
+//!
+//! Everything remembered is of no use, and is forgotten, as soon as anything shows that DELIVER is not what it was.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -46,21 +50,25 @@ impl From<Routed> for Accepted {
 /// An event counts only together with its facility.
 pub type Key = (Ori, EventId);
 
-/// Events that this node knows to be committed.
+/// Events that were committed when this node last saw them.
 #[derive(Debug, Default)]
 pub struct Known {
     events: HashMap<Key, Arc<Accepted>>,
     order: VecDeque<Key>,
+    /// Where the last confirmed batch stands on DELIVER.
+    sequence: u64,
+    /// The connection that showed all this, by its number.
+    connection: u64,
 }
 
 impl Known {
-    /// What is remembered of it.
-    pub fn find(&self, key: &Key) -> Option<Arc<Accepted>> {
+    /// As it was when this node last saw it: for drafting what follows it, and to know what to look for.
+    pub(super) fn remembered(&self, key: &Key) -> Option<Arc<Accepted>> {
         self.events.get(key).cloned()
     }
 
     /// Remembers it, and forgets the oldest beyond the bound.
-    pub fn remember(&mut self, key: Key, accepted: Arc<Accepted>) {
+    pub(super) fn remember(&mut self, key: Key, accepted: Arc<Accepted>) {
         if self.events.insert(key.clone(), accepted).is_none() {
             self.order.push_back(key);
         }
@@ -69,5 +77,29 @@ impl Known {
                 self.events.remove(&oldest);
             }
         }
+    }
+
+    /// The connection to the broker in force, by its number. While there was none the streams may have become others.
+    pub fn handle_connected(&mut self, connection: u64) {
+        if self.connection != connection {
+            self.forget();
+            self.connection = connection;
+        }
+    }
+
+    /// A batch was stored up to this sequence. On one stream each stands behind the one before; false: this is another
+    /// stream, or it was cut short, and everything is forgotten.
+    pub(super) fn handle_stored(&mut self, sequence: u64) -> bool {
+        let rose = sequence > self.sequence;
+        if !rose {
+            self.forget();
+        }
+        self.sequence = sequence;
+        rose
+    }
+
+    /// DELIVER is not what it was.
+    pub(super) fn forget(&mut self) {
+        (self.events, self.order, self.sequence) = Default::default();
     }
 }

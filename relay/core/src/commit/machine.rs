@@ -2,7 +2,8 @@
 //! and after any refusal or timeout has the leader asked which of it is there.
 //!
 //! `next` says what to do; `handle_read` and `handle_commit` take what came of it. Neither a refusal nor a timeout of a
-//! batch proves anything: only a record at the leader, or a confirmed batch, makes an event accepted.
+//! batch proves anything, and what was known before proves nothing about the DELIVER of now: only a record that the leader
+//! was asked for here, or a batch that was confirmed here, makes an event accepted.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -53,12 +54,18 @@ enum Phase {
 #[derive(Debug)]
 pub struct Committing<'c, 'p> {
     known: &'c mut Known,
+    /// What may be answered: the leader has shown it, or a batch was confirmed, since these messages came.
+    confirmed: HashMap<Key, Arc<Accepted>>,
     jobs: Vec<(Key, Arrival<'p>)>,
+    /// May be committed already: delivered before, or remembered.
+    suspects: HashSet<Key>,
     ahead: Ahead,
     /// Predecessors that the leader does not have, or could not say.
     without: HashMap<Key, Found>,
     put_off: HashMap<Key, Duration>,
     too_large: HashSet<Key>,
+    /// Remembered as committed, and not on DELIVER any more.
+    lost: usize,
     /// What the batch that is out would commit.
     sent: Vec<(Key, Arc<Accepted>)>,
     /// Events of one batch at most: halved when a batch is refused, until the one at fault is alone.
@@ -77,15 +84,23 @@ impl<'c, 'p> Committing<'c, 'p> {
             .map(|arrival| (arrival.key(), arrival))
             .filter(|(key, _)| seen.insert(key.clone()))
             .collect();
-        // What was delivered before may be committed: look before writing.
-        let look = jobs.iter().any(|(key, arrival)| arrival.redelivered && known.find(key).is_none());
+        // Look before writing: a batch with one of them in it would be refused whole.
+        let suspects: HashSet<Key> = jobs
+            .iter()
+            .filter(|(key, arrival)| arrival.redelivered || known.remembered(key).is_some())
+            .map(|(key, _)| key.clone())
+            .collect();
+        let look = !suspects.is_empty();
         Self {
             known,
+            confirmed: HashMap::new(),
             jobs,
+            suspects,
             ahead,
             without: HashMap::new(),
             put_off: HashMap::new(),
             too_large: HashSet::new(),
+            lost: 0,
             sent: Vec::new(),
             share: usize::MAX,
             unconfirmed: 0,
@@ -97,14 +112,16 @@ impl<'c, 'p> Committing<'c, 'p> {
     /// What to do next, by the registry in force now.
     pub fn next(&mut self, author: &Author<'_>, routing: &Routing, now: Timestamp) -> Step {
         loop {
-            self.jobs.retain(|(key, _)| self.known.find(key).is_none());
+            self.jobs.retain(|(key, _)| !self.confirmed.contains_key(key));
             if self.jobs.is_empty() {
                 self.phase = Phase::Done;
             }
             match self.phase {
                 Phase::Look | Phase::Looking => {
                     self.phase = Phase::Looking;
-                    return Step::Read(self.jobs.iter().map(place).collect());
+                    // After a refusal it may be any of them.
+                    let asked = |key: &Key| self.unconfirmed > 0 || self.suspects.contains(key);
+                    return Step::Read(self.jobs.iter().filter(|(key, _)| asked(key)).map(place).collect());
                 }
                 Phase::Pause => {
                     self.phase = Phase::Draft;
@@ -135,12 +152,22 @@ impl<'c, 'p> Committing<'c, 'p> {
     /// What the leader has of what was asked.
     pub fn handle_read(&mut self, found: impl IntoIterator<Item = (Key, Found)>) {
         let predecessors = self.phase == Phase::AskingPredecessors;
-        let mut unknown = false;
+        let found: Vec<_> = found.into_iter().collect();
+        let is_lost = |(key, found): &&(Key, Found)| {
+            matches!(found, Found::Absent) && self.known.remembered(key).is_some()
+        };
+        let lost = found.iter().filter(is_lost).count();
+        if lost > 0 {
+            self.lost += lost;
+            self.known.forget();
+        }
+        let mut unknown = HashSet::new();
         for (key, found) in found {
             match found {
                 Found::There(accepted) => {
                     if !predecessors {
                         self.trail.push(Transition::FoundCommitted);
+                        self.confirmed.insert(key.clone(), accepted.clone());
                     }
                     self.known.remember(key, accepted);
                 }
@@ -148,15 +175,24 @@ impl<'c, 'p> Committing<'c, 'p> {
                     self.without.insert(key, missing);
                 }
                 Found::Absent => {}
-                Found::Unknown => unknown = true,
+                Found::Unknown => drop(unknown.insert(key)),
             }
         }
-        self.phase = match (predecessors, unknown) {
-            (true, _) => Phase::Draft,
-            (false, true) => self.leave_to_redelivery(),
-            (false, false) if self.unconfirmed > 0 => Phase::Pause,
-            (false, false) => Phase::Draft,
-        };
+        // Those alone: a record that nobody can read must not keep its neighbours from being committed.
+        if !unknown.is_empty() {
+            self.trail.push(Transition::LeftToRedelivery);
+            self.jobs.retain(|(key, _)| !unknown.contains(key));
+        }
+        let paused = !predecessors && self.unconfirmed > 0;
+        self.phase = if paused { Phase::Pause } else { Phase::Draft };
+    }
+
+    /// The batch that is out was stored up to this sequence of DELIVER; to be said before `handle_commit`.
+    pub fn handle_stored(&mut self, sequence: u64) {
+        if !self.known.handle_stored(sequence) {
+            // Of another stream than this batch.
+            self.confirmed.clear();
+        }
     }
 
     /// What became of the batch that was out.
@@ -168,7 +204,8 @@ impl<'c, 'p> Committing<'c, 'p> {
         self.phase = match outcome {
             Ok(()) => {
                 for (key, accepted) in sent {
-                    self.known.remember(key, accepted);
+                    self.known.remember(key.clone(), accepted.clone());
+                    self.confirmed.insert(key, accepted);
                 }
                 self.trail.push(Transition::Committed);
                 (self.unconfirmed, self.share) = (0, self.share.saturating_mul(2));
@@ -203,7 +240,7 @@ impl<'c, 'p> Committing<'c, 'p> {
             .into_iter()
             .map(|arrival| {
                 let key = arrival.key();
-                match self.known.find(&key) {
+                match self.confirmed.get(&key).cloned() {
                     Some(accepted) if accepted.event.digest == arrival.digest => Verdict::Accepted(accepted),
                     Some(accepted) => Verdict::Conflict(accepted),
                     None if self.too_large.contains(&key) => Verdict::TooLarge,
@@ -216,6 +253,11 @@ impl<'c, 'p> Committing<'c, 'p> {
     /// What was gone through so far.
     pub fn trail(&self) -> &[Transition] {
         &self.trail
+    }
+
+    /// How many events were committed once, and are not on DELIVER any more.
+    pub fn lost(&self) -> usize {
+        self.lost
     }
 
     /// Whom the batch that is out tells, for counting.
@@ -235,7 +277,7 @@ impl<'c, 'p> Committing<'c, 'p> {
             .iter()
             .filter_map(|job| Some((before(job)?, job.1.from.0.clone())))
             .filter(|(key, _)| {
-                self.known.find(key).is_none()
+                self.known.remembered(key).is_none()
                     && !self.without.contains_key(key)
                     && !self.jobs.iter().any(|(job, _)| job == key)
             })
@@ -294,7 +336,8 @@ impl<'c, 'p> Committing<'c, 'p> {
         if let Some(accepted) = drafted.get(&before) {
             return Some(Predecessor::Routed(accepted.clone()));
         }
-        if let Some(accepted) = self.known.find(&before) {
+        // Remembered is enough: who was told stays told, and nothing is answered by it.
+        if let Some(accepted) = self.known.remembered(&before) {
             return Some(Predecessor::Routed(accepted));
         }
         let absent = matches!(self.without.get(&before), Some(Found::Absent));

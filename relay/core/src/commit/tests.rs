@@ -83,6 +83,10 @@ struct Bed {
     stream: BTreeMap<String, usize>,
     committed: BTreeMap<Key, Arc<Accepted>>,
     batches: Vec<usize>,
+    /// Records asked for, look by look.
+    reads: Vec<usize>,
+    /// Events that turned out to be committed no more.
+    lost: usize,
     now: jiff::Timestamp,
     waited: Duration,
 }
@@ -111,6 +115,8 @@ impl Bed {
             stream: BTreeMap::new(),
             committed: BTreeMap::new(),
             batches: Vec::new(),
+            reads: Vec::new(),
+            lost: 0,
             now,
             waited: Duration::ZERO,
         }
@@ -118,7 +124,20 @@ impl Bed {
 
     /// Runs the machine to its end; `script` is used up batch by batch, then the broker stores.
     fn commit(&mut self, messages: &[Message], script: &[Broker]) -> (Vec<Verdict>, Vec<Transition>) {
-        let Self { instance, node, signer, routing, known, stream, committed, batches, now, waited } = self;
+        let Self {
+            instance,
+            node,
+            signer,
+            routing,
+            known,
+            stream,
+            committed,
+            batches,
+            reads,
+            lost,
+            now,
+            waited,
+        } = self;
         let author = Author { instance, build: "test/0", node, signer };
         let arrivals = || messages.iter().map(Message::arrival);
         let ahead = Ahead::of(arrivals(), &author, routing, *now);
@@ -128,10 +147,12 @@ impl Bed {
             match machine.next(&author, routing, *now) {
                 Step::Done => {
                     let trail = machine.trail().to_vec();
+                    *lost += machine.lost();
                     return (machine.verdicts(arrivals()), trail);
                 }
                 Step::Pause(time) => *waited += time,
                 Step::Read(places) => {
+                    reads.push(places.len());
                     let found = places.into_iter().map(|(key, _)| {
                         let found = committed.get(&key).cloned().map_or(Found::Absent, Found::There);
                         (key, found)
@@ -165,6 +186,12 @@ impl Bed {
         let mine = std::mem::take(&mut self.known);
         self.commit(messages, &[]);
         self.known = mine;
+    }
+
+    /// Somebody makes DELIVER anew, empty.
+    fn lose_deliver(&mut self) {
+        self.stream.clear();
+        self.committed.clear();
     }
 
     fn each_once(&self) {
@@ -301,6 +328,110 @@ fn a_leader_that_cannot_be_asked_leaves_everything_to_redelivery() {
     assert_eq!(machine.verdicts([again.arrival()]), [Verdict::Again(machine::TRY_LATER)]);
 }
 
+#[test]
+fn nothing_is_answered_from_memory_when_deliver_was_made_anew() {
+    let mut bed = Bed::new();
+    assert!(accepted(&bed.commit(&[plain(1), plain(2), plain(3)], &[]).0[0]));
+    bed.lose_deliver();
+    // The same bytes, sent again and delivered for the first time: only a commit makes them accepted.
+    let (verdicts, trail) = bed.commit(&[plain(1), plain(2)], &[Broker::IsFull]);
+    assert_eq!(verdicts, [Verdict::Again(machine::TRY_LATER), Verdict::Again(machine::TRY_LATER)]);
+    assert_eq!(
+        trail,
+        [Transition::LookedFirst, Transition::UsedAhead, Transition::UsedAhead, Transition::Full]
+    );
+    let (verdicts, _) = bed.commit(&[plain(1), plain(2).again(), plain(3)], &[]);
+    assert!(verdicts.iter().all(accepted));
+    assert_eq!(
+        (bed.committed.len(), bed.lost),
+        (3, 2),
+        "the first look showed that nothing remembered counts"
+    );
+    bed.each_once();
+}
+
+#[test]
+fn what_is_remembered_is_asked_for_before_it_is_answered_and_nothing_else_is() {
+    let mut bed = Bed::new();
+    bed.commit(&[plain(1)], &[]);
+    bed.reads.clear();
+    let (verdicts, trail) = bed.commit(&[plain(1), plain(2)], &[]);
+    assert!(verdicts.iter().all(accepted));
+    assert_eq!(bed.reads, [1], "the resend alone");
+    assert!(trail.contains(&Transition::FoundCommitted) && !trail.contains(&Transition::LostRace));
+    assert_eq!(bed.lost, 0);
+}
+
+#[test]
+fn other_bytes_are_no_conflict_with_what_deliver_lost() {
+    let mut bed = Bed::new();
+    bed.commit(&[plain(1)], &[]);
+    bed.lose_deliver();
+    let (verdicts, _) = bed.commit(&[message(1, |head| head.seq = 99)], &[]);
+    assert!(accepted(&verdicts[0]), "a refusal for good needs a record: {verdicts:?}");
+}
+
+#[test]
+fn a_batch_below_the_one_before_shows_another_stream_and_takes_back_what_was_confirmed_on_the_old_one() {
+    let bed = Bed::new();
+    let author = Author { instance: &bed.instance, build: "test/0", node: &bed.node, signer: &bed.signer };
+    let mut known = Known::default();
+    let stored = |known: &mut Known, message: &Message, before: Option<&Message>, sequence: u64| {
+        let arrivals = || before.into_iter().chain([message]).map(Message::arrival);
+        let mut machine = Committing::new(known, arrivals(), Ahead::default());
+        loop {
+            match machine.next(&author, &bed.routing, bed.now) {
+                Step::Read(places) => {
+                    let there = |key| {
+                        let record =
+                            before.map(|m| Arc::new(as_committed(m, &author, &bed.routing, bed.now)));
+                        (key, record.map_or(Found::Absent, Found::There))
+                    };
+                    machine.handle_read(places.into_iter().map(|(key, _)| there(key)).collect::<Vec<_>>());
+                }
+                Step::Commit(_) => {
+                    machine.handle_stored(sequence);
+                    machine.handle_commit(Ok(()));
+                }
+                Step::Pause(_) => {}
+                Step::Done => return machine.verdicts(arrivals()),
+            }
+        }
+    };
+    assert!(stored(&mut known, &plain(1), None, 7).iter().all(accepted));
+    assert!(stored(&mut known, &plain(2), None, 9).iter().all(accepted));
+    assert!(known.remembered(&plain(1).arrival().key()).is_some());
+    // The first was found at the leader; then the stream became another, as the second's batch shows.
+    let verdicts = stored(&mut known, &plain(3), Some(&plain(1)), 2);
+    assert_eq!((&verdicts[0], accepted(&verdicts[1])), (&Verdict::Again(machine::TRY_LATER), true));
+    assert!(known.remembered(&plain(1).arrival().key()).is_none());
+    assert!(known.remembered(&plain(3).arrival().key()).is_some());
+    known.handle_connected(2);
+    assert!(known.remembered(&plain(3).arrival().key()).is_none(), "another connection, another memory");
+}
+
+#[test]
+fn a_record_that_nobody_can_read_does_not_keep_its_neighbours_from_being_committed() {
+    let bed = Bed::new();
+    let mut known = Known::default();
+    let (unreadable, well) = (plain(1).again(), plain(2));
+    let author = Author { instance: &bed.instance, build: "test/0", node: &bed.node, signer: &bed.signer };
+    let arrivals = || [unreadable.arrival(), well.arrival()];
+    let mut machine = Committing::new(&mut known, arrivals(), Ahead::default());
+    let Step::Read(places) = machine.next(&author, &bed.routing, bed.now) else { panic!() };
+    machine.handle_read(places.into_iter().map(|(key, _)| (key, Found::Unknown)));
+    assert!(matches!(machine.next(&author, &bed.routing, bed.now), Step::Commit(_)));
+    machine.handle_commit(Ok(()));
+    assert!(matches!(machine.next(&author, &bed.routing, bed.now), Step::Done));
+    let verdicts = machine.verdicts(arrivals());
+    assert_eq!((&verdicts[0], accepted(&verdicts[1])), (&Verdict::Again(machine::TRY_LATER), true));
+}
+
+fn as_committed(message: &Message, author: &Author<'_>, routing: &Routing, now: jiff::Timestamp) -> Accepted {
+    let draft = draft::make(author, routing, &message.arrival(), &predecessor::Predecessor::None, now);
+    Arc::into_inner(draft.accepted).unwrap()
+}
+
 fn broker() -> impl Strategy<Value = Broker> {
     prop_oneof![
         3 => Just(Broker::Stores),
@@ -319,8 +450,15 @@ proptest! {
         numbers in prop::collection::vec(1_u32..8, 1..10),
         script in prop::collection::vec(broker(), 0..12),
         first in prop::collection::vec(1_u32..8, 0..4),
+        mine in prop::collection::vec(1_u32..8, 0..4),
+        lost in any::<bool>(),
     ) {
         let mut bed = Bed::new();
+        let mine: Vec<Message> = mine.into_iter().map(plain).collect();
+        bed.commit(&mine, &[]);
+        if lost {
+            bed.lose_deliver();
+        }
         let others: Vec<Message> = first.into_iter().map(plain).collect();
         bed.other_node(&others);
         let messages: Vec<Message> = numbers.into_iter().map(plain).collect();

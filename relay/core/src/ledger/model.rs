@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_proto::{
     envelope::Digest,
-    ids::{EventId, NoticeId, Ori},
+    ids::{EventId, NoticeId, Ori, SubscriberId},
 };
 
 use super::{
@@ -78,6 +78,12 @@ impl Model {
                 self.unreadable.insert((stream, sequence));
             }
         }
+    }
+
+    /// How many notices DELIVER was given for a subscriber behind one sequence and not behind another.
+    pub fn given(&self, subscriber: &SubscriberId, after: u64, through: u64) -> u64 {
+        let theirs = self.notices.values().filter(|row| row.notice_id.subscriber() == *subscriber);
+        theirs.filter(|row| row.sequence > after && row.sequence <= through).count() as u64
     }
 
     /// Everything that decides how one notice stands; none when DELIVER has not shown it.

@@ -27,12 +27,8 @@ fn percentiles(p50: f64, p99: f64) -> Percentiles {
 
 fn report() -> Report {
     let signed_cpu_us_per_event = FloorCpu { server: 200.0, programs: 100.0 };
-    let round = |product, signed_per_s| Round {
-        bare_per_s: 2_000.0,
-        signed_per_s,
-        signed_cpu_us_per_event,
-        product,
-    };
+    let round =
+        |product, signed_per_s| Round { bare_per_s: 2_000.0, signed_per_s, signed_cpu_us_per_event, product };
     Report {
         machine: Machine { cpu: "a machine".into(), cores: 2, load_before: 0.1, syncs_per_s: 900.0, at: 0 },
         replicas: 1,

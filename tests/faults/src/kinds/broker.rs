@@ -7,14 +7,16 @@ use rand::seq::IndexedRandom;
 use sallyport_proto::subject;
 
 use super::Done;
-use crate::{World, flow::Pace};
+use crate::{World, calm, flow::Pace};
 
 /// Until somebody notices.
 const AWAY_FOR: Duration = Duration::from_secs(4);
 /// Until there is room again.
 const FULL_FOR: Duration = Duration::from_secs(8);
 /// Room that is left when the limit is set: a few messages.
-const ROOM_BYTES: i64 = 4_096;
+const ROOM_BYTES: u64 = 4_096;
+/// Until what waited for room lies on the stream.
+const CAME_WITHIN: Duration = Duration::from_secs(60);
 
 /// An agency's durable is deleted, and made again by `provision`: it starts from the beginning of the stream, and nothing
 /// may be handed over a second time for that.
@@ -39,25 +41,34 @@ fn deleted(world: &mut World, any_of: &[(&str, &str)]) -> Result<Done> {
     Ok(Done::noted(format!("{durable} on {stream}, made again over {stored} stored messages")))
 }
 
-/// A stream may grow no further for a while: what comes waits where it is kept, and goes on afterwards.
+/// A stream may grow no further for a while: what comes waits where it is kept, and goes on afterwards. It must have been
+/// full, and more must have come than there was room for.
 pub(super) fn at_its_limit(world: &mut World, name: &str) -> Result<Done> {
     let burst = world.jails.flow(Pace::BURST)?;
-    let before = world.at_hub(async |hub| {
+    let (before, limit) = world.at_hub(async |hub| {
         let info = hub.stream(name).await?.cached_info().clone();
         let mut tight = info.config.clone();
-        tight.max_bytes = i64::try_from(info.state.bytes).context("bytes")? + ROOM_BYTES;
+        let limit = info.state.bytes + ROOM_BYTES;
+        tight.max_bytes = i64::try_from(limit).context("bytes")?;
         hub.login.js.update_stream(tight).await.context("take the room away")?;
-        Ok(info)
+        Ok((info, limit))
     })?;
     crate::lasting(FULL_FOR);
-    let stored = world.at_hub(async |hub| {
-        let stored = hub.stream(name).await?.cached_info().state.messages;
+    let full = world.at_hub(async |hub| {
+        let full = hub.stream(name).await?.cached_info().state.clone();
         hub.login.js.update_stream(before.config.clone()).await.context("give the room back")?;
-        Ok(stored)
+        Ok(full)
     })?;
-    ensure!(stored >= before.state.messages, "{name} lost messages");
+    ensure!(full.messages >= before.state.messages, "{name} lost messages");
+    ensure!(full.bytes <= limit, "{name} took {} bytes although it might hold {limit}", full.bytes);
     burst.finish()?;
-    let note =
-        format!("{name} took {} messages more in {} s", stored - before.state.messages, FULL_FOR.as_secs());
-    Ok(Done::noted(note))
+    calm::until("what waited has come", CAME_WITHIN, || {
+        let now = world.at_hub(async |hub| Ok(hub.stream(name).await?.cached_info().state.bytes));
+        Ok(now.is_ok_and(|now| now > limit).then_some(()))
+    })?;
+    Ok(Done::noted(format!(
+        "{name} took {} messages more in {} s, and the rest afterwards",
+        full.messages - before.state.messages,
+        FULL_FOR.as_secs()
+    )))
 }

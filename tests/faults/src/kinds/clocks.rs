@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rand::seq::IndexedRandom;
 
 use super::Done;
@@ -27,6 +27,8 @@ pub(super) fn jump(world: &mut World, family: &str) -> Result<Done> {
         set(seconds).context("set the clock wrong")?;
         jumps.push(format!("{seconds:+} s"));
         crate::lasting(WRONG_FOR);
+        let seen = std::fs::read_to_string(file.with_extension("clock-seen")).unwrap_or_default();
+        ensure!(seen == seconds.to_string(), "{name} did not look at its clock: it last saw {seen:?} s");
     }
     set(0).context("set the clock right")?;
     let note = format!("{name}: {}, and back", jumps.join(", "));

@@ -58,6 +58,8 @@ fn full(world: &mut World, what: &str, which: impl Fn(&Volumes) -> &Volume) -> R
     }
     restarts += world.revive()?;
     burst.finish()?;
+    // Without a disk a program may end; a service manager starts it again.
+    world.ended_by_themselves();
     let met = complaints(world)? - before;
     ensure!(met > 0, "nobody met the full disk of {what}");
     Ok(Done::noted(format!(

@@ -21,7 +21,7 @@ const A_WEEK: Pace = Pace { every: Duration::ZERO, custodies: 2, exports: Some(7
 /// As many as are listed at once.
 const NEWEST: &str = "1000";
 
-/// One agency's bridge crawls while a burst passes; the note says how long the others' notices waited.
+/// One agency's bridge crawls while a burst passes: its notices wait, and the others' do not wait as long as it rests.
 pub(super) fn slow(world: &mut World) -> Result<Done> {
     let name = world.any("subscriber-")?;
     let mark = judge::mark(&world.instance);
@@ -33,14 +33,26 @@ pub(super) fn slow(world: &mut World) -> Result<Done> {
         world.program(&name)?.thaw()?;
         crate::lasting(WORKS_FOR);
     }
-    let fast =
-        judge::since(&world.instance, &mark).into_iter().filter(|line| !name.ends_with(&line.subscriber));
-    let waits: Vec<Duration> = fast.map(|line| line.waited()).collect();
-    let longest = waits.iter().max().copied().unwrap_or_default();
     world.link(&name)?.restore();
     burst.finish()?;
-    let note = format!("{name}; {} notices of the others waited {longest:.1?} at most", waits.len());
-    Ok(Done::noted(note))
+    world.nothing_under_way_for(name.trim_start_matches("subscriber-"))?;
+    let (slow, fast): (Vec<_>, Vec<_>) =
+        judge::since(&world.instance, &mark).into_iter().partition(|line| name.ends_with(&line.subscriber));
+    let half = |lines: &[judge::HandOver]| {
+        let mut waits: Vec<Duration> = lines.iter().map(judge::HandOver::waited).collect();
+        waits.sort_unstable();
+        waits.get(waits.len() / 2).copied()
+    };
+    let (theirs, others) = (half(&slow).context("the slow one got nothing")?, half(&fast));
+    let others = others.context("the others got nothing")?;
+    ensure!(
+        others < theirs,
+        "half of the others' notices waited {others:.1?}, of {name}'s {theirs:.1?}: a slow one delays everybody"
+    );
+    Ok(Done::noted(format!(
+        "{name}; half of its notices waited {theirs:.1?}, of the others' {} {others:.1?}",
+        fast.len()
+    )))
 }
 
 /// One agency's bridge is away for a week of exports; then everything arrives once, and of each custody only the newest

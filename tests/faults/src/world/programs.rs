@@ -94,17 +94,32 @@ impl World {
         Ok(status)
     }
 
-    /// Starts whatever should run and does not; gives how many that were.
+    /// Starts whatever should run and does not; gives how many that were. Who was not killed and does not run has ended by
+    /// itself, and is remembered for [`World::ended_by_themselves`].
     pub fn revive(&mut self) -> Result<usize> {
         let mut revived = 0;
         for name in self.kept.clone() {
+            let ran = self.programs.contains_key(&name);
             let runs = self.programs.get_mut(&name).map_or(Ok(false), Program::is_running)?;
             if !runs {
+                if ran {
+                    self.ended.push(name.clone());
+                }
                 self.begin(&name, None)?;
                 revived += 1;
             }
         }
         Ok(revived)
+    }
+
+    /// Who ended without having been asked or killed, since the last time this was asked.
+    pub fn ended_by_themselves(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// How often any program panicked so far; a panic in a task does not end its program.
+    pub fn panics(&self) -> usize {
+        self.from_the_start().iter().map(|name| self.log_of(name).matches("panicked at").count()).sum()
     }
 
     /// Running programs whose names begin so.

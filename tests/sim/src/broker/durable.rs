@@ -174,13 +174,18 @@ impl Durable {
         }
     }
 
+    /// The stream does not hold it any more.
+    pub(super) fn lose(&mut self, sequence: u64) {
+        self.pending.remove(&sequence);
+    }
+
     pub(crate) fn next_due(&self) -> Option<Us> {
         self.pending.values().map(|pending| pending.due).min()
     }
 
     /// Messages that are not settled, and those that were never delivered.
     pub(crate) fn unsettled(&self, stream: &Stream) -> usize {
-        let new = stream.from(self.next).iter().filter(|m| m.subject.starts_with(&self.filter)).count();
+        let new = stream.from(self.next).filter(|m| m.subject.starts_with(&self.filter)).count();
         self.pending.len() + new
     }
 }

@@ -134,6 +134,30 @@ impl Broker {
         Ok(Stored { sequence, duplicate: false })
     }
 
+    /// Stores one message if `last` is still the last of its subject (0: there is none).
+    pub(crate) fn publish_after(
+        &mut self,
+        stream: &str,
+        subject: &str,
+        payload: Bytes,
+        last: u64,
+        now: Us,
+    ) -> Result<Stored, Refused> {
+        let target = self.stream_mut(stream);
+        target.takes(&payload, now)?;
+        if target.last_of(subject).map_or(0, |message| message.sequence) != last {
+            return Err(Refused::Taken);
+        }
+        Ok(Stored { sequence: target.append(subject, payload, now), duplicate: false })
+    }
+
+    /// A message is gone, and nobody is told.
+    pub(crate) fn lose(&mut self, stream: &'static str, sequence: u64) {
+        self.stream_mut(stream).lose(sequence);
+        let reading = self.durables.values_mut().filter(|durable| durable.stream == stream);
+        reading.for_each(|durable| durable.lose(sequence));
+    }
+
     /// The messages of a batch are on their way: their subjects are in flight until it ends.
     pub(crate) fn batch_begins(&mut self, entries: &[BatchEntry]) -> u64 {
         self.batch_number += 1;

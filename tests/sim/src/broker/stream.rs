@@ -1,6 +1,6 @@
 //! One stream: messages in order, the last of each subject, the Msg-Ids of the window, and whether it takes anything now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     /// Full until then: nothing is stored.
     pub(crate) full_until: Us,
     messages: Vec<Message>,
+    /// Sequences that the broker does not hold any more, behind everybody's back.
+    lost: BTreeSet<u64>,
     last: BTreeMap<String, u64>,
     known: BTreeMap<String, (u64, Us)>,
 }
@@ -40,27 +42,40 @@ impl Stream {
             leaderless_until: 0,
             full_until: 0,
             messages: Vec::new(),
+            lost: BTreeSet::new(),
             last: BTreeMap::new(),
             known: BTreeMap::new(),
         }
     }
 
+    /// Everything that was ever stored, as an archive has it: also what was lost.
     pub(crate) fn messages(&self) -> &[Message] {
         &self.messages
+    }
+
+    /// What it holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Message> {
+        self.from(1)
     }
 
     pub(crate) fn last_sequence(&self) -> u64 {
         self.messages.len() as u64
     }
 
-    /// Messages from a sequence on.
-    pub(crate) fn from(&self, sequence: u64) -> &[Message] {
+    /// Messages that it holds, from a sequence on.
+    pub(crate) fn from(&self, sequence: u64) -> impl Iterator<Item = &Message> {
         let at = (sequence.max(1) as usize - 1).min(self.messages.len());
-        &self.messages[at..]
+        self.messages[at..].iter().filter(|message| !self.lost.contains(&message.sequence))
     }
 
     pub(crate) fn at(&self, sequence: u64) -> Option<&Message> {
-        self.messages.get(sequence.checked_sub(1)? as usize)
+        let message = self.messages.get(sequence.checked_sub(1)? as usize)?;
+        (!self.lost.contains(&sequence)).then_some(message)
+    }
+
+    /// A message is gone: its sequence stays empty.
+    pub(super) fn lose(&mut self, sequence: u64) {
+        self.lost.insert(sequence);
     }
 
     pub(crate) fn last_of(&self, subject: &str) -> Option<&Message> {

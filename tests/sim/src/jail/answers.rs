@@ -1,10 +1,16 @@
 //! What the relay answers, as the agent takes it: live, and what was missed by catch-up. Verified, applied in one
 //! transaction with the position it came from, known by digest when it comes again.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use bytes::Bytes;
-use sallyport_agent_core::outbox::{Effect, Row, Status};
+use sallyport_agent_core::{
+    outbox::{Effect, Row, Status},
+    revise::{Left, Memory},
+};
 use sallyport_proto::{
     answer::{Answer, Body, RelayedReceipt, is_permanent},
     envelope::Digest,
@@ -17,8 +23,9 @@ use tokio::sync::mpsc;
 
 use super::{Jail, Record};
 use crate::{
-    coverage::word,
+    coverage::{Recalled, word},
     exec::{S, Us},
+    mutant::Mutant,
     process::Life,
 };
 
@@ -71,7 +78,7 @@ async fn page(jail: &Jail, life: &Life, after: u64, created: Option<Us>) -> Opti
         let answers = broker.stream(subject::ANSWERS);
         // A jail that knows another stream of that name starts over.
         let after = if created == Some(answers.created) { after } else { 0 };
-        let mine = answers.from(after + 1).iter().filter(|message| message.subject.starts_with(&prefix));
+        let mine = answers.from(after + 1).filter(|message| message.subject.starts_with(&prefix));
         let page: Vec<_> = mine.take(CATCHUP_PAGE_MAX).cloned().collect();
         let more = page.len() == CATCHUP_PAGE_MAX;
         let sequence = page.last().map_or(after, |last| last.sequence);
@@ -94,9 +101,10 @@ async fn take(jail: &Jail, life: &Life, answers: Vec<Bytes>, position: Option<(u
     if applied.digests.is_empty() && !moved {
         return;
     }
+    let memories = recalled(jail, life, &applied.rows);
     let closed: Vec<Row> = applied.rows.iter().map(|(_, row)| row.clone()).collect();
     let Applied { digests, rows, receipts } = applied;
-    let record = Record::Answered { digests, rows, receipts, position };
+    let record = Record::Answered { digests, rows, memories, receipts, position };
     jail.write(life, record, Some("agent.answer.before-store")).await;
     closed.iter().for_each(|row| jail.close(life, row));
     // An answer makes room for the next events.
@@ -160,6 +168,40 @@ fn apply(jail: &Jail, life: &Life, answers: &[Bytes]) -> Applied {
         }
     }
     applied
+}
+
+/// What is remembered of the custodies on whose events the relay's word changed, in the same transaction.
+fn recalled(jail: &Jail, life: &Life, rows: &[(usize, Row)]) -> BTreeMap<String, Memory> {
+    let store = jail.store.borrow();
+    let mut stands: BTreeMap<usize, Row> = BTreeMap::new();
+    let mut memories: BTreeMap<String, Memory> = BTreeMap::new();
+    for (n, row) in rows {
+        let (kept, stood) = (&store.rows[*n], stands.get(n).map_or(store.rows[*n].row.status, |r| r.status));
+        stands.insert(*n, row.clone());
+        let (was, is) = (matches!(stood, Status::Refused(_)), matches!(row.status, Status::Refused(_)));
+        let forgotten = |mutant| life.world().is(mutant);
+        if was == is
+            || is && forgotten(Mutant::RefusedCountsAsTold)
+            || was && forgotten(Mutant::AcceptedAfterRefusalIsForgotten)
+        {
+            continue;
+        }
+        let mut memory =
+            memories.get(&kept.booking).or(store.memories.get(&kept.booking)).cloned().unwrap_or_default();
+        let custody = store.rows.iter().enumerate().filter(|(_, other)| other.booking == kept.booking);
+        let left: Vec<Left> =
+            custody.map(|(m, other)| other.left(stands.get(&m).unwrap_or(&other.row))).collect();
+        let before = memory.clone();
+        memory.recall(&left);
+        life.world().note(|| format!("{} recalls {} as {memory:?}", jail.ori, kept.booking));
+        life.world().coverage.borrow_mut().recalled(match () {
+            () if was => Recalled::AcceptedAfterAll,
+            () if memory == before => Recalled::RefusedAndSaidAnew,
+            () => Recalled::Refused,
+        });
+        memories.insert(kept.booking.clone(), memory);
+    }
+    memories
 }
 
 /// The notices of a receipt that are this jail's, by event and digest.

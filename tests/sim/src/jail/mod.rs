@@ -30,7 +30,7 @@ use crate::{
     world::World,
 };
 
-pub(crate) use store::{Kept, Record, Store};
+pub(crate) use store::{Kept, Record, Store, Verdict};
 
 /// Answers that wait for the agent on its core subscription.
 const LIVE_WAITING_MAX: usize = 64;

@@ -201,6 +201,7 @@ async fn retire(jail: &Jail, life: &Life, n: usize) {
         let record = Record::Answered {
             digests: Vec::new(),
             rows: vec![(n, row)],
+            memories: std::collections::BTreeMap::new(),
             receipts: Vec::new(),
             position: None,
         };

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use jiff::Timestamp;
 use sallyport_agent_core::{
-    outbox::{Row, window::Lane},
-    revise::Memory,
+    outbox::{Row, Status, window::Lane},
+    revise::{Left, Memory},
 };
 use sallyport_proto::{
     envelope::Digest,
@@ -22,10 +22,11 @@ pub(crate) enum Record {
     Taken { number: usize, booking: String, memory: Memory, rows: Vec<Kept> },
     /// An attempt was made.
     Sent { n: usize, row: Row, sent: i64, acked: Option<i64> },
-    /// Answers were applied, and how far catch-up came with them.
+    /// Answers were applied, what is remembered of a custody after them, and how far catch-up came with them.
     Answered {
         digests: Vec<Digest>,
         rows: Vec<(usize, Row)>,
+        memories: BTreeMap<String, Memory>,
         receipts: Vec<NoticeId>,
         position: Option<(u64, Us)>,
     },
@@ -38,9 +39,27 @@ pub(crate) struct Kept {
     pub(crate) stored: Timestamp,
     pub(crate) lane: Lane,
     pub(crate) row: Row,
+    /// What it says and to whom, as the memory takes it.
+    pub(crate) left: Left,
     pub(crate) ingest: Bytes,
     pub(crate) sent: Option<i64>,
     pub(crate) acked: Option<i64>,
+}
+
+impl Kept {
+    /// As what is remembered goes by it, with the row standing so.
+    pub(crate) fn left(&self, row: &Row) -> Left {
+        Left { refused: matches!(row.status, Status::Refused(_)), ..self.left.clone() }
+    }
+}
+
+/// The relay's word on a row changed: refused for good, or accepted after that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verdict {
+    pub(crate) n: usize,
+    pub(crate) refused: bool,
+    /// So many facts had been taken by then.
+    pub(crate) before: usize,
 }
 
 /// Everything the agent knows.
@@ -49,6 +68,7 @@ pub(crate) struct Store {
     pub(crate) taken: BTreeMap<usize, Vec<EventId>>,
     pub(crate) memories: BTreeMap<String, Memory>,
     pub(crate) rows: Vec<Kept>,
+    pub(crate) verdicts: Vec<Verdict>,
     pub(crate) answers: BTreeSet<Digest>,
     /// Notices that a credited receipt names.
     pub(crate) received: BTreeSet<NoticeId>,
@@ -86,11 +106,17 @@ impl Store {
                 kept.sent = Some(*sent);
                 kept.acked = acked.or(kept.acked);
             }
-            Record::Answered { digests, rows, receipts, position } => {
+            Record::Answered { digests, rows, memories, receipts, position } => {
                 self.answers.extend(digests);
                 for (n, row) in rows {
-                    self.rows[*n].row.status = row.status;
+                    let is_refused = |status| matches!(status, Status::Refused(_));
+                    let stood = std::mem::replace(&mut self.rows[*n].row.status, row.status);
+                    if is_refused(stood) != is_refused(row.status) {
+                        let (refused, before) = (is_refused(row.status), self.taken.len());
+                        self.verdicts.push(Verdict { n: *n, refused, before });
+                    }
                 }
+                self.memories.extend(memories.clone());
                 self.received.extend(receipts.iter().cloned());
                 if let Some((sequence, created)) = position {
                     self.position = (*sequence, Some(*created));

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use sallyport_agent_core::{
     custody::{Custody, FloorKind, ReleaseFact, custody_key},
     disclose::{self, RegistryGrants},
-    outbox::{Row, window::Lane},
-    revise::{self, Fresh},
+    outbox::{Row, Status, window::Lane},
+    revise::{self, DraftKind, Fresh, Left},
 };
 use sallyport_proto::{
     disclosure::{Disclosure, Part},
@@ -20,10 +20,11 @@ use sallyport_proto::{
     vocabulary::{Certainty, ReleaseState, SourceClock},
 };
 
-use super::{Jail, Kept, Record};
+use super::{Jail, Kept, Record, Stated};
 use crate::{
     broker::DELIVER_BYTES_MAX,
     chance::Chance,
+    coverage::Recalled,
     exec::{S, Us},
     process::Life,
     story::Fact,
@@ -88,10 +89,29 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> (Record, Vec<
         let lane =
             if booking.bytes().map(usize::from).sum::<usize>() % 3 == 0 { Lane::Bulk } else { Lane::Live };
         let (booking, ingest) = (booking.clone(), ingest.into());
-        rows.push(Kept { booking, stored: now, lane, row, ingest, sent: None, acked: None });
+        let left = Left::of(draft, &event_id);
+        rows.push(Kept { booking, stored: now, lane, row, left, ingest, sent: None, acked: None });
         memory.record(draft, &event_id);
     }
+    drop(chance);
+    if drafts.iter().any(|draft| draft.kind == DraftKind::Main) && was_refused(jail, &booking, fact) {
+        life.world().coverage.borrow_mut().recalled(Recalled::ToldAgain);
+    }
     (Record::Taken { number, booking, memory, rows }, sealed)
+}
+
+/// Whether the last thing stated of the custody was this same fact, and all that it came to was refused.
+fn was_refused(jail: &Jail, booking: &str, fact: &Fact) -> bool {
+    let stated = jail.stated.borrow();
+    let last = stated.iter().rev().find(|stated| stated.fact.booking() == booking);
+    let is_same = |last: &&Stated| (last.fact.state, last.fact.reason) == (fact.state, fact.reason);
+    let Some(last) = last.filter(is_same) else { return false };
+    let store = jail.store.borrow();
+    let is_refused = |event: &String| {
+        let row = store.rows.iter().find(|kept| kept.row.event_id.as_str() == event);
+        row.is_some_and(|kept| matches!(kept.row.status, Status::Refused(_)))
+    };
+    !last.events.is_empty() && last.events.iter().all(is_refused)
 }
 
 /// Other bytes under the same event id, as an agent on a copy of the disk would send them.

@@ -3,10 +3,15 @@
 
 use std::rc::Rc;
 
-use sallyport_proto::{ids::Jurisdiction, routed::Routed, subject, vocabulary::RefusalCode};
+use sallyport_proto::{
+    ids::{Jurisdiction, SubscriberId},
+    routed::Routed,
+    subject,
+    vocabulary::RefusalCode,
+};
 use sallyport_relay_core::{
     admit::Refused,
-    commit::{Accepted, Committing, Found, Key, Known, NotConfirmed, Step, Verdict as Said},
+    commit::{Accepted, Committing, Entry, Found, Key, Known, NotConfirmed, Step, Verdict as Said},
 };
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -83,6 +88,7 @@ async fn resolve(
         match step {
             Step::Read(places) => machine.handle_read(records(node, life, places).await),
             Step::Commit(entries) => {
+                let counted = begun(node, life, &entries);
                 let mut outcome = life.batch(entries).await;
                 // The defect: whatever the broker says, another node must have been first.
                 if life.world().is(Mutant::AnswerWithoutLeaderRead)
@@ -94,6 +100,9 @@ async fn resolve(
                     outcome = Ok(());
                 }
                 if outcome.is_ok() {
+                    counted
+                        .iter()
+                        .for_each(|to| *node.begun.borrow_mut().entry(to.clone()).or_default() -= 1);
                     life.point("relay.commit.after-batch").await;
                 }
                 machine.handle_commit(outcome);
@@ -106,6 +115,17 @@ async fn resolve(
     life.world().coverage.borrow_mut().transitions(machine.trail());
     let verdicts = machine.verdicts(arrivals());
     arrivals().zip(verdicts).map(|(arrival, said)| say(&arrival.event.head.event_id, said)).collect()
+}
+
+/// The defect: notices are counted when they are about to be committed, for those who state heads.
+fn begun(node: &Node, life: &Life, entries: &[Entry]) -> Vec<SubscriberId> {
+    if !life.world().is(Mutant::HeadCountsBeforeCommit) {
+        return Vec::new();
+    }
+    let to = |entry: &Entry| entry.subject.strip_prefix("hub.v1.deliver.")?.split('.').next()?.parse().ok();
+    let all: Vec<SubscriberId> = entries.iter().filter_map(to).collect();
+    all.iter().for_each(|to| *node.begun.borrow_mut().entry(to.clone()).or_default() += 1);
+    all
 }
 
 fn say(event: &sallyport_proto::ids::EventId, said: Said) -> Verdict {

@@ -4,13 +4,14 @@
 mod answer;
 mod commit;
 mod forward;
+mod heads;
 mod intake;
 mod track;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use sallyport_proto::{
-    ids::{InstanceId, NodeId},
+    ids::{InstanceId, NodeId, SubscriberId},
     key::Signer,
     provenance::Provenance,
 };
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) routing: RefCell<Arc<Routing>>,
     /// On its disk.
     pub(crate) read_model: RefCell<ReadModel>,
+    /// Only of the mutant that counts there: notices that were to be committed.
+    begun: RefCell<BTreeMap<SubscriberId, u64>>,
 }
 
 impl Node {
@@ -51,6 +54,7 @@ impl Node {
             signer: ground::node_signer(n),
             routing: RefCell::new(world.routings[&version].clone()),
             read_model: RefCell::default(),
+            begun: RefCell::default(),
         })
     }
 
@@ -73,6 +77,7 @@ impl Node {
         life.spawn(answer::run(self.clone(), life.clone(), decided));
         life.spawn(forward::run(self.clone(), life.clone()));
         life.spawn(track::run(self.clone(), life.clone()));
+        life.spawn(heads::run(self.clone(), life.clone()));
     }
 
     fn author(&self) -> Author<'_> {

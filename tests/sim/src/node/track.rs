@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use jiff::Timestamp;
 use sallyport_proto::{answer::Body, subject};
 use sallyport_relay_core::{
     ledger::{self, Model, Record, Stream},
@@ -27,8 +28,22 @@ const RECORDS_MAX: usize = 50;
 #[derive(Debug, Default)]
 pub(crate) struct ReadModel {
     pub(crate) model: Model,
-    /// Of each stream: when it was created, and the last sequence that was folded.
-    positions: BTreeMap<Stream, (Us, u64)>,
+    positions: BTreeMap<Stream, Position>,
+}
+
+/// How far one stream is folded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position {
+    pub(crate) created: Us,
+    pub(crate) sequence: u64,
+    /// When nothing was left to fold, by the node's clock.
+    pub(crate) whole_at: Option<Timestamp>,
+}
+
+impl ReadModel {
+    pub(crate) fn position(&self, stream: Stream) -> Option<Position> {
+        self.positions.get(&stream).copied()
+    }
 }
 
 pub(super) async fn run(node: Rc<Node>, life: Life) {
@@ -45,12 +60,12 @@ pub(super) async fn run(node: Rc<Node>, life: Life) {
 
 /// Folds what is new; gives whether there may be more.
 async fn one_batch(node: &Node, life: &Life, stream: Stream) -> bool {
-    let position = node.read_model.borrow().positions.get(&stream).copied();
-    let (created, sequence) = position.map_or((None, 0), |(created, sequence)| (Some(created), sequence));
+    let position = node.read_model.borrow().position(stream);
+    let (created, sequence) = position.map_or((None, 0), |at| (Some(at.created), at.sequence));
     let look = move |broker: &Broker| {
         let of = broker.stream(stream.name());
         let rewound = created.is_some_and(|created| created != of.created) || of.last_sequence() < sequence;
-        let new: Vec<Message> = of.from(sequence + 1).iter().take(RECORDS_MAX).cloned().collect();
+        let new: Vec<Message> = of.from(sequence + 1).take(RECORDS_MAX).cloned().collect();
         (of.created, rewound, new)
     };
     let Some((created, rewound, new)) = life.ask(stream.name(), look).await else { return false };
@@ -68,13 +83,20 @@ async fn one_batch(node: &Node, life: &Life, stream: Stream) -> bool {
     {
         let mut on_disk = node.read_model.borrow_mut();
         fold(life.world(), &mut on_disk.model, stream, &new);
-        on_disk.positions.insert(stream, (created, last));
+        let whole_before = position.and_then(|position| position.whole_at);
+        let whole_at = if more { whole_before } else { Some(life.now()) };
+        on_disk.positions.insert(stream, Position { created, sequence: last, whole_at });
     }
     life.point("relay.track.after-commit").await;
     more
 }
 
-fn fold(world: &World, model: &mut Model, stream: Stream, messages: &[Message]) {
+fn fold<'m>(
+    world: &World,
+    model: &mut Model,
+    stream: Stream,
+    messages: impl IntoIterator<Item = &'m Message>,
+) {
     for message in messages {
         let record = Record {
             stream,
@@ -87,13 +109,16 @@ fn fold(world: &World, model: &mut Model, stream: Stream, messages: &[Message]) 
     }
 }
 
-/// The model that the streams add up to.
-pub(crate) fn rebuilt(world: &World) -> Model {
-    let mut model = Model::default();
+/// The model that the streams add up to: what they hold, and with what they lost.
+pub(crate) fn rebuilt(world: &World) -> [Model; 2] {
+    let broker = world.broker.borrow();
+    let [mut held, mut ever] = [(); 2].map(|()| Model::default());
     for &stream in Stream::ALL {
-        fold(world, &mut model, stream, world.broker.borrow().stream(stream.name()).messages());
+        let of = broker.stream(stream.name());
+        fold(world, &mut held, stream, of.held());
+        fold(world, &mut ever, stream, of.messages());
     }
-    model
+    [held, ever]
 }
 
 /// The defect: what must happen once is done where things are read again and again.
