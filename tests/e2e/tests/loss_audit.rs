@@ -338,3 +338,38 @@ async fn other_bytes_under_a_known_number_are_an_alarm_although_every_number_is_
     .unwrap();
     assert_eq!(facility(&world)["missing"], serde_json::json!([]), "no number is missing");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_states_an_absurd_number_is_an_alarm_and_the_relay_goes_on() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_relay("a").unwrap();
+    world.relays_are_up().await.unwrap();
+    let mut jail = world.jail(JAIL).await.unwrap();
+    let event = jail.event(&["demo-supervision"]).unwrap();
+    jail.publish(&event.bytes).await.unwrap();
+    jail.acceptance(&event).await.unwrap();
+    let range = RangeDigest::of(1, [Digest::of(&event.bytes)]);
+    jail.heartbeat(u64::MAX - 1, range).await.unwrap();
+    until_every("the alarm", SOON, DEAR_LOOK_EVERY, || async {
+        Ok(world.log_of(RELAY).contains("states numbers that nobody can have given").then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let hub = world.hub().await.unwrap();
+    let asked = until("the first numbers are asked for", SOON, || async {
+        let answers = hub.answers(&JAIL.parse().unwrap()).await?;
+        let asked = answers.iter().filter_map(|answer| match &answer.body {
+            Body::Resend(request) => Some(request.seqs.clone()),
+            _ => None,
+        });
+        let asked: std::collections::BTreeSet<u64> = asked.flatten().collect();
+        Ok((asked.len() >= 2_000).then_some(asked))
+    })
+    .await
+    .unwrap();
+    assert_eq!(asked, (2..=2_001).collect(), "the first range, and no more");
+    let next = jail.event(&["demo-supervision"]).unwrap();
+    jail.publish(&next.bytes).await.unwrap();
+    jail.acceptance(&next).await.unwrap();
+}
