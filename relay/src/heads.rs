@@ -18,7 +18,7 @@ use rusqlite::params;
 use sallyport_link::{clock, publish::chain};
 use sallyport_proto::{ids::SubscriberId, operations::SubscriberHead, subject, vocabulary::SourceClock};
 use sallyport_relay_core::{
-    heads::{Base, is_due},
+    heads::{Base, is_cut, is_due},
     ledger::Stream,
 };
 use tokio::time::MissedTickBehavior;
@@ -26,6 +26,7 @@ use tokio::time::MissedTickBehavior;
 use crate::{
     http::STALE_AFTER,
     node::Node,
+    sweep::{Extent, extent},
     track::store::{
         Loaded, Position, StoreError,
         value::{Columns, number},
@@ -102,8 +103,16 @@ impl Heads {
             })
         });
         let (dir, due) = (self.store_dir.clone(), due.collect());
+        // After the last heads: what they name was there when they were stated.
+        let extent = match extent(&self.node.js, subject::DELIVER).await {
+            Ok(extent) => extent,
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "no heads are stated");
+                return;
+            }
+        };
         let counting = tokio::task::spawn_blocking(move || {
-            Loaded::open(&dir).and_then(|loaded| loaded.at_one_time(|loaded| count(loaded, due)))
+            Loaded::open(&dir).and_then(|loaded| loaded.at_one_time(|loaded| count(loaded, due, &extent)))
         });
         match counting.await {
             Ok(Ok(Some(counted))) => {
@@ -176,18 +185,23 @@ impl Heads {
     }
 }
 
-/// The number of each, and up to where it is counted; none while the model does not hold all that is there. Left out: whose
-/// last head is of another node's model that is further.
-fn count(loaded: &Loaded, due: Vec<Due>) -> Result<Option<Counted>, StoreError> {
+/// The number of each, and up to where it is counted; none while the model does not hold all that is there, or is of
+/// another DELIVER than the one of now. Left out: whose last head is of another node's model that is further.
+fn count(loaded: &Loaded, due: Vec<Due>, extent: &Extent) -> Result<Option<Counted>, StoreError> {
     let positions = loaded.positions()?;
     let now = clock::now();
     let is_whole =
         |position: &&Position| position.whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER);
-    let Some(position) = positions.get(&Stream::Deliver).filter(is_whole) else { return Ok(None) };
+    let of_now = |position: &&Position| {
+        position.created == extent.created.to_string() && position.sequence <= extent.last
+    };
+    let position = positions.get(&Stream::Deliver).filter(is_whole).filter(of_now);
+    let Some(position) = position else { return Ok(None) };
     let (created, sequence) = (position.created.clone(), position.sequence);
     let mut ranks = Vec::with_capacity(due.len());
     for due in due {
-        if let Some(base) = Base::of(due.head.as_ref(), &created, sequence) {
+        let last = due.head.as_ref().filter(|head| !is_cut(head, &created, extent.last));
+        if let Some(base) = Base::of(last, &created, sequence) {
             let since = since(loaded, &due.subscriber, base.sequence, sequence)?;
             ranks.push((due, base.rank + since));
         }

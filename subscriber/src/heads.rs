@@ -13,7 +13,7 @@ use sallyport_proto::{ids::SubscriberId, operations::SubscriberHead, subject};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    store::{Reach, Shared},
+    store::{Heard, Reach, Shared},
     trust::Current,
 };
 
@@ -74,11 +74,26 @@ impl Heads {
 
     async fn compare(&self, head: SubscriberHead) {
         match self.store.with(move |store| store.compare(&head, clock::now())).await {
-            Ok((_, Reach { missing, alarm: true, since, through, .. })) => {
-                tracing::error!(missing, since, through, "notices were sent to us and never came");
-            }
-            Ok(_) => {}
+            Ok((heard, reach)) => say(heard, &reach),
             Err(error) => tracing::warn!(error = %chain(&error), "a head is not compared"),
         }
+    }
+}
+
+fn say(heard: Heard, reach: &Reach) {
+    let Reach { missing, since, through, not_there, owed, .. } = *reach;
+    let made_anew = reach.made_anew.map(tracing::field::display);
+    if reach.alarm {
+        tracing::error!(missing, since, through, "notices were sent to us and never came");
+    }
+    if reach.lost {
+        tracing::error!(
+            made_anew,
+            not_there,
+            owed,
+            "the relay's stream was made anew and does not hold what it held for us"
+        );
+    } else if heard == Heard::Anew {
+        tracing::warn!(made_anew, "the relay's number for us begins anew; nothing is known to be lost");
     }
 }

@@ -56,7 +56,8 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
     let healthy = look.connected
         && look.outbox_oldest_seconds <= OUTBOX_AGE_MAX_S
         && !(look.reach.silent && window.began.elapsed() >= SILENT_AFTER)
-        && !look.reach.alarm;
+        && !look.reach.alarm
+        && !look.reach.lost;
     let body = json!({
         "healthy": healthy,
         "connected": look.connected,
@@ -70,6 +71,10 @@ async fn health(Extract(window): Extract<Window>) -> impl IntoResponse {
         "relay_head_age_s": look.reach.head_age_s,
         "relay_silent": look.reach.silent,
         "missing": look.reach.missing,
+        "relay_made_anew": look.reach.made_anew,
+        "not_at_relay": look.reach.not_there,
+        "owed": look.reach.owed,
+        "lost": look.reach.lost,
         "sink_breaker": if look.sink_breaker_open_seconds.is_some() { "open" } else { "closed" },
         "sink_breaker_open_s": look.sink_breaker_open_seconds,
     });

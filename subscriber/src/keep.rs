@@ -14,7 +14,7 @@ use crate::{
     metrics::Metrics,
     outbox::Outgoing,
     receipt::Maker,
-    store::{Arrival, Counts, Shared, SinkPlace, StoreError},
+    store::{Arrival, Counts, Place, Shared, SinkPlace, StoreError},
     verify::Judged,
 };
 
@@ -79,10 +79,10 @@ impl Keeper {
     /// Keeps one batch. Blocks on the disk.
     pub fn keep(&mut self, batch: Batch) -> Result<Answered, KeepError> {
         let Batch { judged, messages, apart, pulled, permit } = batch;
-        let mut sequences = messages.iter().map(|message| Some(message.info().ok()?.stream_sequence));
+        let mut places = messages.iter().map(place);
         let arrivals: Vec<Arrival<'_>> = judged
             .iter()
-            .map(|(judged, bytes)| Arrival { judged, bytes, sequence: sequences.next().flatten() })
+            .map(|(judged, bytes)| Arrival { judged, bytes, place: places.next().flatten() })
             .collect();
         let (maker, sink) = (&self.maker, self.sink);
         let kept = self.store.now(|store| store.keep(&arrivals, maker, clock::now(), sink))?;
@@ -122,6 +122,13 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// Where it lies on the relay's stream.
+fn place(message: &jetstream::Message) -> Option<Place> {
+    let info = message.info().ok()?;
+    let sequence = info.stream_sequence;
+    Some(Place { sequence, stored: clock::broker_moment(info)?.at })
 }
 
 fn note(counts: &Counts) {

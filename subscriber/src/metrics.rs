@@ -52,6 +52,7 @@ struct State {
     outbox_oldest_seconds: Gauge,
     head_age_seconds: Gauge,
     missing: Gauge,
+    not_at_relay: Gauge,
     permission_violations: Gauge,
     disconnects: Gauge,
     slow_consumers: Gauge,
@@ -190,6 +191,9 @@ impl Metrics {
         // Absent heads are an age of -1, never of zero: no head ever came.
         state.head_age_seconds.set(look.reach.head_age_s.unwrap_or(-1));
         state.missing.set(i64::try_from(look.reach.missing).unwrap_or(i64::MAX));
+        // What an operator knows of is no alarm any more.
+        let lost = if look.reach.lost { look.reach.not_there.saturating_add(look.reach.owed) } else { 0 };
+        state.not_at_relay.set(i64::try_from(lost).unwrap_or(i64::MAX));
         let counted = |counter: &std::sync::atomic::AtomicU64| {
             i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
         };
@@ -228,6 +232,11 @@ impl State {
             "missing",
             "Notices that were sent to us, by the relay's count, and are not here",
             self.missing.clone(),
+        );
+        r.register(
+            "not_at_relay",
+            "Notices that we hold or were told of, and that the relay's stream does not hold since it was made anew",
+            self.not_at_relay.clone(),
         );
         let violations = self.permission_violations.clone();
         r.register("permission_violations", "Publishes and subscribes refused by the server", violations);

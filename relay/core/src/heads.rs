@@ -16,6 +16,12 @@ pub fn is_due(stored: Option<Timestamp>, now: Timestamp, every: Duration) -> boo
     age.is_none_or(|age| age >= every / 2)
 }
 
+/// Whether DELIVER, which ends at `through` now, was cut short since this head was stated: it was restored from an older
+/// copy. The number begins anew, or the head would hide what is gone until the stream is as long again.
+pub fn is_cut(last: &SubscriberHead, created: &str, through: u64) -> bool {
+    last.stream_created == created && last.last_sequence > through
+}
+
 /// Where a number goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Base {
@@ -63,6 +69,12 @@ mod tests {
         assert_eq!((of(Some(&last("s")), 30), of(Some(&last("s")), 12)), (goes_on, goes_on));
         assert_eq!((of(Some(&last("before")), 30), of(None, 30)), (anew, anew));
         assert_eq!(of(Some(&last("s")), 11), None, "another node's model is further");
+    }
+
+    #[test]
+    fn a_stream_that_ends_before_the_last_head_was_cut_short() {
+        assert!(is_cut(&last("s"), "s", 11));
+        assert!(!is_cut(&last("s"), "s", 12) && !is_cut(&last("before"), "s", 11));
     }
 
     #[test]

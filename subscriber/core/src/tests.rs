@@ -8,7 +8,7 @@ use sallyport_proto::{
     operations::SubscriberHead, provenance::Provenance, time::Moment, vocabulary::SourceClock,
 };
 
-use crate::reach::{Heard, Mark, Reach};
+use crate::reach::{Break, Heard, Mark, Reach};
 
 fn at(minute: i64) -> Timestamp {
     "2026-11-21T22:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minute)
@@ -82,6 +82,70 @@ fn a_number_that_cannot_go_on_from_the_one_before_is_another_number() {
     assert_eq!(bridge.hears(&head("s", 1_010, 5_030), 2), Heard::Anew);
     assert_eq!(bridge.reach(2).missing, 0);
     assert_eq!(bridge.hears(&head("made again", 1_011, 5_031), 3), Heard::Anew);
+}
+
+const FIRST: &str = "2026-11-01T00:00:00Z";
+const SECOND: &str = "2026-11-21T22:02:00Z";
+
+#[test]
+fn another_stream_is_a_break_that_owes_what_had_not_come_and_a_stream_of_before_is_none() {
+    let mut bridge = Bridge::default();
+    bridge.hears(&head(FIRST, 0, 0), 0);
+    bridge.came.extend([1, 2]);
+    assert_eq!(bridge.hears(&head(FIRST, 5, 9), 1), Heard::Short);
+    assert_eq!(bridge.mark.as_ref().unwrap().broken, None);
+    assert_eq!(bridge.hears(&head(SECOND, 0, 0), 3), Heard::Anew);
+    let broken = bridge.mark.clone().unwrap().broken.unwrap();
+    let expected = Break { at: at(2), kept: 0, owed: 3, told: at(1), acknowledged: false };
+    assert_eq!(broken, expected);
+    // A node that has not noticed yet, and what is heard afterwards, change nothing of it.
+    assert_eq!(bridge.hears(&head(FIRST, 6, 10), 4), Heard::Older);
+    assert_eq!(bridge.hears(&head(SECOND, 0, 0), 5), Heard::Whole);
+    assert_eq!(bridge.mark.clone().unwrap().broken, Some(broken.clone()));
+
+    let judged = |not_there, made_good, broken: &Break| {
+        let reach = broken.judge(not_there, made_good, Reach::default());
+        (reach.lost, reach.not_there, reach.owed)
+    };
+    assert_eq!(judged(2, 0, &broken), (true, 2, 3));
+    assert_eq!(judged(0, 2, &broken), (true, 0, 1));
+    assert_eq!(judged(0, 4, &broken), (false, 0, 0), "everything is there again");
+    assert_eq!(judged(2, 0, &Break { acknowledged: true, ..broken }), (false, 2, 3));
+}
+
+#[test]
+fn a_number_that_fell_and_stays_so_is_a_stream_that_was_cut_short() {
+    let mut bridge = Bridge::default();
+    bridge.hears(&head("s", 9, 20), 0);
+    assert_eq!(bridge.hears(&head("s", 6, 12), 1), Heard::Older);
+    assert_eq!(bridge.hears(&head("s", 6, 12), 2), Heard::Older, "a node may be behind");
+    assert_eq!(bridge.hears(&head("s", 7, 14), 3), Heard::Anew);
+    let broken = bridge.mark.clone().unwrap().broken.unwrap();
+    assert_eq!((broken.kept, broken.owed), (14, 0), "behind it nothing that was is there");
+    // A further head in between takes the suspicion away.
+    bridge.hears(&head("s", 9, 20), 4);
+    bridge.hears(&head("s", 8, 18), 6);
+    bridge.hears(&head("s", 9, 20), 7);
+    assert_eq!(bridge.hears(&head("s", 8, 18), 8), Heard::Older);
+}
+
+#[test]
+fn a_second_break_keeps_what_the_first_left_open_unless_somebody_knew_of_it() {
+    let mut bridge = Bridge::default();
+    bridge.hears(&head(FIRST, 0, 0), 0);
+    bridge.hears(&head(FIRST, 2, 9), 1);
+    bridge.hears(&head(SECOND, 0, 0), 3);
+    bridge.hears(&head(SECOND, 4, 4), 4);
+    let third = "2026-11-21T22:05:00Z";
+    let mut known = bridge.mark.clone().unwrap();
+    bridge.hears(&head(third, 0, 0), 6);
+    let broken = bridge.mark.clone().unwrap().broken.unwrap();
+    assert_eq!((broken.at, broken.owed, broken.told), (at(5), 6, at(1)));
+    known.broken.as_mut().unwrap().acknowledged = true;
+    bridge.mark = Some(known);
+    bridge.hears(&head(third, 0, 0), 6);
+    let broken = bridge.mark.unwrap().broken.unwrap();
+    assert_eq!((broken.owed, broken.told, broken.acknowledged), (4, at(4), false));
 }
 
 proptest! {

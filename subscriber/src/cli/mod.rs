@@ -83,6 +83,8 @@ enum Command {
     },
     /// Show what waits here, and whether the relay says that something is missing.
     Status,
+    /// Say that you know that the relay's stream was made anew, whatever it does not hold: ends that alarm.
+    AcknowledgeStream,
     /// Hand over again what the application did not take and what was given up (staging-failed in `list`).
     HandOver {
         /// The notice id, or the id of its event.
@@ -200,6 +202,10 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Status => {
             let state = state::State::of(&Store::open(&config.store_dir, &config.me)?, clock::now())?;
             print(&if json { serde_json::to_string(&state).unwrap_or_default() } else { state.in_words() });
+        }
+        Command::AcknowledgeStream => {
+            let done = Store::open(&config.store_dir, &config.me)?.acknowledge_break()?;
+            print(if done { "acknowledged" } else { "there is nothing to acknowledge" });
         }
         Command::HandOver { notice, all: _ } => hand_over(&config, notice.as_deref(), json)?,
         Command::Show { notice } => {

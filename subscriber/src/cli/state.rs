@@ -39,7 +39,7 @@ impl State {
 
     /// For a person.
     pub(super) fn in_words(&self) -> String {
-        let Reach { head_age_s, silent, rank, missing, alarm, since, through } = &self.relay;
+        let Reach { head_age_s, silent, rank, missing, alarm, since, through, .. } = &self.relay;
         let relay = match head_age_s {
             None => "relay     it never said how many notices there are".to_owned(),
             Some(age) if *silent => {
@@ -56,10 +56,38 @@ impl State {
                 )
             }
         };
+        let anew = anew(&self.relay).map_or_else(String::new, |text| format!("\n{text}"));
         let down = self.sink_breaker_open_s.map_or_else(String::new, |s| format!(", DOWN for {s} s"));
         format!(
-            "receipts  {} wait, the oldest for {} s\nsink      {} wait, the oldest for {} s{down}\n{relay}\n{reach}",
+            "receipts  {} wait, the oldest for {} s\nsink      {} wait, the oldest for {} s{down}\n{relay}\n{reach}{anew}",
             self.receipts_waiting, self.receipts_oldest_s, self.sink_waiting, self.sink_oldest_s
         )
     }
+}
+
+/// What the relay's stream lost, in words; none while it is the one that it always was.
+fn anew(relay: &Reach) -> Option<String> {
+    let at = relay.made_anew?.strftime("%F %TZ");
+    let Reach { not_there, owed, acknowledged, .. } = relay;
+    if not_there + owed == 0 {
+        return Some(format!(
+            "stream    the relay's count began anew at {at}; all that we know of is on its stream"
+        ));
+    }
+    let mut what = Vec::new();
+    if *not_there > 0 {
+        what.push(format!("we hold {not_there} notices that it does not hold"));
+    }
+    if *owed > 0 {
+        what.push(format!("{owed} notices that we were told of before never came"));
+    }
+    let what = what.join(", and ");
+    Some(if *acknowledged {
+        format!("stream    the relay's stream was made anew or cut short at {at}; {what} (acknowledged)")
+    } else {
+        format!(
+            "stream    THE RELAY'S STREAM WAS MADE ANEW or cut short at {at}: {what}. Ask the relay's operator; once you know \
+             enough: `sallyport-subscriber acknowledge-stream`"
+        )
+    })
 }

@@ -19,7 +19,8 @@ use super::{
     custody::{Custodies, Custody},
     from_micros, micros, notice,
     outbox::{self, Lane},
-    rank, reach,
+    rank,
+    reach::{self, Place},
 };
 use crate::{
     log::HandedOver,
@@ -35,7 +36,7 @@ pub struct Arrival<'a> {
     /// As it came.
     pub bytes: &'a [u8],
     /// Of its message on DELIVER; none for what is judged again.
-    pub sequence: Option<u64>,
+    pub place: Option<Place>,
 }
 
 /// What the batch led to.
@@ -132,11 +133,11 @@ impl<'t, 'a> Work<'t, 'a> {
     }
 
     fn take(&mut self, arrival: &Arrival<'a>) -> Result<(), StoreError> {
-        if let Some(sequence) = arrival.sequence {
-            reach::note(self.tx, sequence)?;
+        if let Some(place) = arrival.place {
+            reach::note(self.tx, place.sequence)?;
         }
         match arrival.judged {
-            Judged::Notice(verified) => self.take_notice(verified, arrival.bytes),
+            Judged::Notice(verified) => self.take_notice(verified, arrival),
             Judged::Refused(refused) => self.refuse(refused, arrival.bytes),
             Judged::Unreadable(why) => {
                 self.kept.counts.unreadable += 1;
@@ -145,10 +146,11 @@ impl<'t, 'a> Work<'t, 'a> {
         }
     }
 
-    fn take_notice(&mut self, verified: &'a Verified, bytes: &[u8]) -> Result<(), StoreError> {
-        let notice = &verified.notice;
+    fn take_notice(&mut self, verified: &'a Verified, arrival: &Arrival<'a>) -> Result<(), StoreError> {
+        let (notice, bytes) = (&verified.notice, arrival.bytes);
+        let place = arrival.place.unwrap_or(Place { sequence: 0, stored: self.t6 });
         let Some(known) = notice::find(self.tx, &notice.notice_id)? else {
-            let seq = notice::insert(self.tx, verified, bytes, self.place(verified), self.t6)?;
+            let seq = notice::insert(self.tx, verified, bytes, self.place(verified), self.t6, place)?;
             self.named.insert((seq, notice.attempt));
             self.unanswered.push(Unanswered { seq, verified, fresh: true, late: false });
             return Ok(());
@@ -162,6 +164,9 @@ impl<'t, 'a> Work<'t, 'a> {
                 fault: Fault::Conflict,
             };
             return self.refuse(&refused, bytes);
+        }
+        if arrival.place.is_some() {
+            reach::came_again(self.tx, known.seq, place)?;
         }
         if self.named.contains(&(known.seq, notice.attempt)) {
             self.kept.counts.copies += 1;

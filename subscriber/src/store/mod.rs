@@ -30,6 +30,7 @@ pub use apart::Again;
 pub use batch::{Arrival, Counts, Kept};
 pub use order::Standing;
 pub use outbox::{Said, Saying};
+pub use reach::Place;
 pub use read::{Detail, OUTCOME_WORD, ROWS_MAX, Spoken, Status, StatusRow};
 pub use sallyport_subscriber_core::reach::{Heard, Reach, SILENT_AFTER};
 pub use sink::{Due, SinkPlace};
@@ -39,7 +40,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements of a batch, so that none is prepared twice.
 const STATEMENTS_CACHED: usize = 64;
 /// Step n makes form n + 1 out of form n.
-const STEPS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 /// The form that this build reads.
 const SCHEMA: i64 = STEPS.len() as i64;
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use sallyport_proto::{envelope::Digest, ids::NoticeId, notice::Notice, provenance::TrafficClass};
 
-use super::{SinkPlace, StoreError, What, micros};
+use super::{SinkPlace, StoreError, What, micros, reach::Place};
 use crate::verify::Verified;
 
 /// A notice that the store has.
@@ -43,6 +43,7 @@ pub(super) fn insert(
     bytes: &[u8],
     sink: SinkPlace,
     t6: Timestamp,
+    place: Place,
 ) -> Result<i64, StoreError> {
     let (notice, head) = (&verified.notice, &verified.head);
     let exercise = match &notice.traffic {
@@ -51,8 +52,8 @@ pub(super) fn insert(
     };
     let sql = "INSERT INTO notice (notice_id, event_id, ori, custody_key, traffic, exercise_id, epoch, revision, \
                t2_us, release_state, reason, attempt, event_digest, t6_us, t10_us, backfill, agreement_id, \
-               agreement_version, late, superseded, bytes, sink) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-               ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, ?19, ?20)";
+               agreement_version, late, superseded, bytes, sink, sequence, stored_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+               ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0, 0, ?19, ?20, ?21, ?22)";
     let mut insert = tx.prepare_cached(sql).what("store a notice")?;
     insert
         .insert(params![
@@ -76,6 +77,8 @@ pub(super) fn insert(
             notice.agreement.version,
             bytes,
             sink.as_str(),
+            i64::try_from(place.sequence).unwrap_or(i64::MAX),
+            micros(place.stored),
         ])
         .what("store a notice")
 }

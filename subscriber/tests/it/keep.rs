@@ -7,7 +7,7 @@ use sallyport_proto::{
     vocabulary::{EndpointRefusalCode as Code, Priority, ReceiptLevel, ReleaseState},
 };
 use sallyport_subscriber::{
-    store::{Arrival, Kept, SinkPlace, Store},
+    store::{Arrival, Kept, Place, SinkPlace, Store},
     verify::judge,
 };
 use tempfile::TempDir;
@@ -30,13 +30,17 @@ impl Bench {
         self.keep_from(None, messages)
     }
 
-    /// The first of them had this sequence on DELIVER, the others the next.
-    pub fn keep_from(&mut self, sequence: Option<u64>, messages: &[Vec<u8>]) -> Kept {
+    /// The first of them had this sequence on DELIVER, the others the next, all stored at the same time.
+    pub fn keep_from(&mut self, first: Option<Place>, messages: &[Vec<u8>]) -> Kept {
         let registry = self.world.registry();
         let judged: Vec<_> = messages.iter().map(|bytes| (judge(bytes, &registry, &me()), bytes)).collect();
         let batch: Vec<Arrival<'_>> = (0..)
             .zip(&judged)
-            .map(|(n, (judged, bytes))| Arrival { judged, bytes, sequence: sequence.map(|first| first + n) })
+            .map(|(n, (judged, bytes))| Arrival {
+                judged,
+                bytes,
+                place: first.map(|first| Place { sequence: first.sequence + n, ..first }),
+            })
             .collect();
         let now = jiff::Timestamp::now();
         self.store.keep(&batch, &self.world.maker(), now, SinkPlace::Pending).unwrap()

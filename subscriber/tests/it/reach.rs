@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use sallyport_proto::{
     operations::SubscriberHead, provenance::Provenance, time::Moment, vocabulary::SourceClock,
 };
-use sallyport_subscriber::store::Reach;
+use sallyport_subscriber::store::{Place, Reach, Store};
 
 use crate::{
     keep::Bench,
@@ -30,7 +30,11 @@ impl Bench {
 
     fn came(&mut self, sequence: u64) {
         let notice = self.world.notice(&Case::custody(u32::try_from(sequence).unwrap()));
-        self.keep_from(Some(sequence), &[notice]);
+        self.came_at(sequence, at(0), &notice);
+    }
+
+    fn came_at(&mut self, sequence: u64, stored: Timestamp, notice: &[u8]) {
+        self.keep_from(Some(Place { sequence, stored }), &[notice.to_vec()]);
     }
 }
 
@@ -85,4 +89,63 @@ fn a_relay_that_says_nothing_is_silent_and_a_quiet_one_is_not() {
     assert!(!bench.store.reach(at(3)).unwrap().silent);
     let silent = bench.store.reach(at(4)).unwrap();
     assert_eq!((silent.silent, silent.head_age_s), (true, Some(180)));
+}
+
+const FIRST: &str = "2026-11-01T00:00:00Z";
+/// A minute after the first head.
+const SECOND: &str = "2026-11-21T22:01:00Z";
+
+#[test]
+fn a_stream_made_anew_is_an_alarm_until_everything_is_there_again() {
+    let mut bench = Bench::new();
+    let notices: Vec<_> = (1..=3).map(|n| bench.world.notice(&Case::custody(n))).collect();
+    bench.head(FIRST, 0, 0, 0);
+    for (n, notice) in (1..).zip(&notices) {
+        bench.came_at(n, at(0), notice);
+    }
+    let before = bench.head(FIRST, 3, 3, 0);
+    assert_eq!((before.made_anew, before.lost), (None, false));
+    let empty = bench.head(SECOND, 0, 0, 2);
+    assert_eq!((empty.made_anew, empty.not_there, empty.lost), (Some(at(1)), 3, true));
+    assert_eq!(empty.missing, 0, "the new stream owes nothing; the old one did");
+    // The same notices, from an archive or from the jails: copies.
+    for (n, notice) in (7..).zip(&notices[..2]) {
+        bench.came_at(n, at(2), notice);
+    }
+    let nearly = bench.head(SECOND, 2, 8, 3);
+    assert_eq!((nearly.not_there, nearly.lost), (1, true));
+    // What came to us late from the stream of before is not of this one.
+    bench.came_at(3, at(0), &notices[2]);
+    assert!(bench.store.reach(at(3)).unwrap().lost);
+    bench.came_at(9, at(3), &notices[2]);
+    let whole = bench.head(SECOND, 3, 9, 4);
+    assert_eq!((whole.not_there, whole.lost, whole.made_anew), (0, false, Some(at(1))));
+    assert_eq!(whole, Store::open(bench.dir.path(), &me()).unwrap().reach(at(4)).unwrap(), "it is kept");
+}
+
+#[test]
+fn what_a_lost_stream_owed_us_is_owed_until_it_comes_and_an_operator_may_know_of_it() {
+    let mut bench = Bench::new();
+    bench.head(FIRST, 0, 0, 0);
+    bench.head(FIRST, 2, 4, 0);
+    let owed = bench.head(SECOND, 0, 0, 2);
+    assert_eq!((owed.not_there, owed.owed, owed.lost), (0, 2, true));
+    assert!(bench.store.acknowledge_break().unwrap());
+    let known = bench.store.reach(at(3)).unwrap();
+    assert_eq!((known.owed, known.lost, known.acknowledged), (2, false, true));
+    assert!(!bench.store.acknowledge_break().unwrap(), "once");
+    // The next one is another alarm.
+    assert!(!bench.head("2026-11-21T22:05:00Z", 0, 0, 6).lost, "nothing was lost by it");
+    bench.came(1);
+    bench.head("2026-11-21T22:05:00Z", 1, 1, 7);
+    assert!(bench.head("2026-11-21T22:09:00Z", 0, 0, 10).lost);
+}
+
+#[test]
+fn a_notice_that_no_stream_would_hold_any_more_is_no_alarm() {
+    let mut bench = Bench::new();
+    bench.head(FIRST, 0, 0, 0);
+    bench.came(1);
+    assert!(bench.head(SECOND, 0, 0, 2).lost);
+    assert!(!bench.store.reach(at(31 * 24 * 60)).unwrap().lost);
 }

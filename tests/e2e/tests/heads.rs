@@ -80,6 +80,52 @@ async fn an_agency_sees_its_number_rise_and_a_notice_that_was_taken_from_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_made_anew_is_an_alarm_at_the_agency_until_its_notices_are_there_again() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_relay("a").unwrap();
+    world.start(BRIDGE, None).unwrap();
+    world.relays_are_up().await.unwrap();
+    let mut jail = world.jail(JAIL).await.unwrap();
+    let events: Vec<_> = (0..3).map(|_| jail.event(&[OFFICE]).unwrap()).collect();
+    for event in &events {
+        jail.publish(&event.bytes).await.unwrap();
+        jail.acceptance(event).await.unwrap();
+    }
+    let says = async |what: &str, is: &dyn Fn(&Value) -> bool| {
+        let said = until_every(what, AFTER_REDELIVERY, DEAR_LOOK_EVERY, || async {
+            let says = relay_says(&world);
+            Ok(is(&says).then_some(says))
+        });
+        said.await.unwrap_or_else(|error| panic!("{error:#}: {}\n{}", relay_says(&world), world.logs()))
+    };
+    let whole = says("all came", &|says| says["rank"] == 3 && says["missing"] == 0).await;
+    assert_eq!((&whole["made_anew"], &whole["lost"]), (&Value::Null, &Value::Bool(false)), "{whole}");
+
+    // Everything runs on.
+    let hub = world.hub().await.unwrap();
+    hub.delete_stream("DELIVER").await.unwrap();
+    world.provision().unwrap();
+    let lost = says("the alarm", &|says| says["lost"] == true).await;
+    assert_eq!((&lost["not_there"], &lost["rank"]), (&Value::from(3), &Value::from(0)), "{lost}");
+    let words = world.command(BRIDGE, &["status"]).unwrap().stdout.join("\n");
+    assert!(
+        words.contains("MADE ANEW") && words.contains("we hold 3 notices that it does not"),
+        "{words}"
+    );
+    let log = world.log_of(BRIDGE);
+    assert!(log.contains("was made anew and does not hold what it held for us"), "{log}");
+
+    // The jail sends the same bytes again, as it does when it is asked to.
+    for event in &events {
+        jail.publish(&event.bytes).await.unwrap();
+    }
+    let again = says("all are there again", &|says| says["rank"] == 3 && says["lost"] == false).await;
+    assert_eq!((&again["not_there"], &again["missing"]), (&Value::from(0), &Value::from(0)), "{again}");
+    assert_ne!(again["made_anew"], Value::Null, "that it happened stays known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_state_one_number_and_the_next_goes_on_from_the_last() {
     let mut world =
         World::provisioned(|instance| instance.nodes = vec!["a".into(), "b".into()]).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use sallyport_e2e::{
     Day, World,
-    patience::{AFTER_REDELIVERY, SOON},
+    patience::{AFTER_REDELIVERY, DEAR_LOOK_EVERY, SOON, until_every},
 };
 use serde_json::Value;
 
@@ -53,6 +53,14 @@ fn end_all_but_the_server(world: &mut World) {
     }
 }
 
+/// Waits until the supervision office's bridge says so of its relay.
+async fn office_is_told(world: &World, what: &str, is: &dyn Fn(&Value) -> bool) {
+    let says = || world.ask("subscriber-demo-supervision", &["status", "--json"]).unwrap()["relay"].clone();
+    let told =
+        until_every(what, AFTER_REDELIVERY, DEAR_LOOK_EVERY, || async { Ok(is(&says()).then_some(())) });
+    told.await.unwrap_or_else(|error| panic!("{error:#}: {}", says()));
+}
+
 /// After a restore: every event comes to the relay again and is answered from its record; every notice to its subscriber,
 /// which knows it. So many were told and routed before, and the hand-over logs said this.
 async fn goes_on_as_it_was(
@@ -76,6 +84,9 @@ async fn goes_on_as_it_was(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twice() {
     let mut world = World::provisioned(|_| {}).await.unwrap();
+    let config = world.instance.relay_config("a");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("[audit]\nhead_every_s = 1\n{text}")).unwrap();
     world.start_everything().unwrap();
     let mut day = Day::of(JAIL);
     day.export(&world, 16).unwrap();
@@ -90,6 +101,10 @@ async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twi
 
     let hub = world.hub().await.unwrap();
     let (told, routed) = (hub.notices("*").await.unwrap().len(), hub.routed().await.unwrap().len());
+    office_is_told(&world, "how many there are", &|relay| {
+        relay["rank"].as_u64().is_some_and(|rank| rank > 0) && relay["made_anew"].is_null()
+    })
+    .await;
     let (code, said) = restore(&world, &folder, &[]);
     assert_eq!(code, DATA, "a cluster that is not empty: {said}");
     end_all_but_the_server(&mut world);
@@ -113,6 +128,11 @@ async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twi
     assert_eq!(code, 0, "{said}");
 
     goes_on_as_it_was(&mut world, &day, (told, routed), logged).await;
+    // Another stream, which its bridge sees, and every notice on it again: no alarm that stays.
+    office_is_told(&world, "of the new stream, and that nothing is lost", &|relay| {
+        relay["made_anew"].is_string() && relay["lost"] == false && relay["not_there"] == 0
+    })
+    .await;
     assert!(
         world.log_of(RELAY).contains("this is not the stream that was folded"),
         "{}",

@@ -10,7 +10,7 @@ use sallyport_subscriber::{
     log::{HandOverLog, HandedOver},
     outbox::Outgoing,
     receipt::Maker,
-    store::{Arrival, Kept, Reach, SinkPlace, Store},
+    store::{Arrival, Kept, Place, Reach, SinkPlace, Store},
     verify::{Judged, judge},
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -211,7 +211,8 @@ impl Agency {
                 .map(|((judged, bytes), m)| Arrival {
                     judged,
                     bytes,
-                    sequence: counts(m).then_some(m.sequence),
+                    place: counts(m)
+                        .then(|| Place { sequence: m.sequence, stored: life.world().time(m.stored) }),
                 })
                 .collect();
             open.store.keep(&arrivals, &self.maker, now, SinkPlace::Pending).expect("the store keeps")
