@@ -94,6 +94,9 @@ enum Command {
         /// Although sequences are missing: what follows them takes other sequences than it had.
         #[arg(long)]
         accept_gaps: bool,
+        /// Although nothing in the folder says where the archive ends: one of an older program.
+        #[arg(long)]
+        without_anchor: bool,
         #[arg(long)]
         json: bool,
     },
@@ -203,8 +206,9 @@ async fn run(command: Command) -> u8 {
         Command::Archive { config, to, once, every_s, json } => {
             keep::archive(&config, &to, once, every_s, json).await
         }
-        Command::Restore { config, from, resume, accept_gaps, json } => {
-            keep::restore(&config, &from, restore::Options { resume, accept_gaps }, json).await
+        Command::Restore { config, from, resume, accept_gaps, without_anchor, json } => {
+            let options = restore::Options { resume, accept_gaps, without_anchor };
+            keep::restore(&config, &from, options, json).await
         }
         Command::Lag { config, hours, json } => look::lag(&config, hours, json),
         Command::Trace { event, config, facility, bundle, json } => {

@@ -6,6 +6,7 @@
 //!
 //! Nobody else may write meanwhile: the server's configuration for it lets only the operator in.
 
+mod unrouted;
 mod write;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -16,11 +17,15 @@ use async_nats::jetstream::{
 };
 use sallyport_link::{config::ConfigProblems, connect, publish::chain as error_chain};
 use sallyport_proto::{envelope::Digest, subject};
+use sallyport_relay_core::dense::Gap;
 use serde::Serialize;
 
-use self::write::write;
+use self::{unrouted::Unrouted, write::write};
 use crate::{
-    archive::chain::{self, ChainError, Whole},
+    archive::{
+        anchor::{self, Anchor},
+        chain::{self, ChainError, Whole},
+    },
     config::Config,
     provision,
 };
@@ -46,6 +51,8 @@ pub struct Options {
     pub resume: bool,
     /// Sequences may be missing in it.
     pub accept_gaps: bool,
+    /// Nothing may say where it ends.
+    pub without_anchor: bool,
 }
 
 /// Why it was not restored, or not whole.
@@ -57,6 +64,12 @@ pub enum Error {
     /// There is nothing of a stream in it.
     #[error("the archive holds no {0}: without it events would be routed again")]
     NothingOf(&'static str),
+    /// Its end may have been cut off.
+    #[error(
+        "the archive has no {}: whether its end was cut off cannot be told, and events whose `routed` record was there would be routed again (--without-anchor permits it, for an archive of an older program)",
+        anchor::FILE
+    )]
+    NoAnchor,
     /// Messages are missing in it.
     #[error(
         "the archive of {stream} misses sequences {}: what follows would get other sequences than it had (--accept-gaps permits it)",
@@ -155,23 +168,40 @@ pub struct Restored {
     pub last: u64,
     /// Sequences that the archive misses.
     pub gaps: Vec<(u64, u64)>,
+    /// Of INGEST: sequences of events that the archive neither routed nor refused. The relay will route them.
+    pub unrouted: Vec<Gap>,
 }
 
 /// Verifies the whole archive, then the cluster, then writes.
 pub async fn run(config: &Config, from: &Path, options: Options) -> Result<Vec<Restored>, Error> {
-    let chains = verify(config, from, options)?;
+    let (chains, unrouted) = verify(config, from, options)?;
     let (client, js) = provision::log_in(config).await?;
-    let outcome = fill(&js, config, from, options, &chains).await;
+    let mut outcome = fill(&js, config, from, options, &chains).await;
+    if let Ok(restored) = &mut outcome
+        && let Some(ingest) = restored.iter_mut().find(|one| one.stream == subject::INGEST)
+    {
+        ingest.unrouted = unrouted;
+    }
     connect::close(&client).await;
     outcome
 }
 
 type Chains = BTreeMap<&'static str, Whole>;
 
-fn verify(config: &Config, from: &Path, options: Options) -> Result<Chains, Error> {
+/// Every stream's chain, and what of INGEST will be routed.
+fn verify(config: &Config, from: &Path, options: Options) -> Result<(Chains, Vec<Gap>), Error> {
+    let anchor = Anchor::read(from, &config.instance)?;
+    if anchor.is_none() && !options.without_anchor {
+        return Err(Error::NoAnchor);
+    }
+    let mut unrouted = Unrouted::new(&config.registry);
     let mut chains = Chains::new();
     for stream in ORDER {
-        let whole = chain::verify(from, &config.instance, stream, |_| ())?;
+        let whole =
+            chain::verify(from, &config.instance, stream, |record| unrouted.take_in(stream, &record))?;
+        if let Some(anchor) = &anchor {
+            anchor.judge(stream, &whole)?;
+        }
         if !whole.gaps.is_empty() && !options.accept_gaps {
             return Err(Error::Gaps { stream, gaps: whole.gaps });
         }
@@ -181,7 +211,15 @@ fn verify(config: &Config, from: &Path, options: Options) -> Result<Chains, Erro
     if has(subject::INGEST) && !has(subject::DELIVER) {
         return Err(Error::NothingOf(subject::DELIVER));
     }
-    Ok(chains)
+    let unrouted = unrouted.sequences();
+    if !unrouted.is_empty() {
+        tracing::warn!(
+            events = unrouted.iter().map(Gap::count).sum::<u64>(),
+            sequences = ?unrouted.iter().map(Gap::to_string).collect::<Vec<_>>(),
+            "of these events the archive holds neither a routed record nor a Refusal: the relay will route them, also if it did so before the loss"
+        );
+    }
+    Ok((chains, unrouted))
 }
 
 async fn fill(
@@ -220,6 +258,7 @@ async fn fill(
             first,
             last,
             gaps: whole.gaps.clone(),
+            unrouted: Vec::new(),
         });
     }
     Ok(restored)

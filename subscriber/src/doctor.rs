@@ -1,7 +1,7 @@
 //! What `check` of a bridge looks at beyond its configuration: its own machine, what the server lets this agency do, and
 //! its durable. It changes nothing. What a finding means: `sallyport_link::doctor`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use async_nats::Request;
 use sallyport_link::doctor::{
@@ -79,9 +79,21 @@ async fn judge_durable(line: &Line, config: &Config) -> Vec<Finding> {
             "ask the relay's operator to run `sallyport-relay provision`",
         )];
     }
-    let mut found = durable::judge(&format!("durable {me} on {stream}"), is, BRIDGE);
+    let label = format!("durable {me} on {stream}");
+    let mut found = durable::judge(&label, is, BRIDGE);
+    let ours = config.registry.subscribers.get(me).into_iter().flat_map(|us| &us.subscriptions);
+    let tight = ours.min_by_key(|subscription| subscription.received_within_s).map(|subscription| {
+        let within = Duration::from_secs(subscription.received_within_s.into());
+        (within, format!("subscription {}", subscription.id))
+    });
+    found.extend(durable::judge_deadline(
+        &label,
+        is,
+        tight.as_ref().map(|(within, whose)| (*within, whose.as_str())),
+    ));
     let filter = subject::hub_deliver_all(me);
-    if is["filter_subject"].as_str() != Some(&filter) {
+    let more = is["filter_subjects"].as_array().is_some_and(|filters| !filters.is_empty());
+    if is["filter_subject"].as_str() != Some(&filter) || more {
         found.push(Finding::unsafe_(
             Code::DurableUnsafe,
             format!(

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use sallyport_bench::run as measure;
-use sallyport_harness::program;
 
 use crate::build;
 
@@ -30,10 +29,7 @@ pub(crate) struct Options {
 
 /// Runs the bench.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    // Programs of one's own choice, such as a release build, are measured as they are.
-    if std::env::var_os(program::PROGRAMS_DIR).is_none() {
-        build::plain()?;
-    }
+    build::plain_unless_chosen()?;
     let own = tempfile::Builder::new().prefix("sallyport-bench-").tempdir().context("make a folder")?;
     let dir = options.dir.as_deref().unwrap_or(own.path());
     std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;

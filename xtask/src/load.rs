@@ -6,7 +6,6 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use sallyport_harness::program;
 use sallyport_load::{Size, draw, grow, overload, run as play};
 
 use crate::build;
@@ -58,9 +57,7 @@ pub(crate) struct Options {
 
 /// Runs it; an error when anything was lost.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if std::env::var_os(program::PROGRAMS_DIR).is_none() {
-        build::plain()?;
-    }
+    build::plain_unless_chosen()?;
     let replicas = if options.replicas == "3" { 3 } else { 1 };
     if options.kill_every_s.is_some() && replicas != 3 {
         bail!("--kill-every-s needs --replicas 3: one server alone cannot be killed and go on");

@@ -41,7 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let known: Vec<_> = kinds::ALL.iter().map(|kind| kind.name).collect();
         bail!("no fault is called {unknown}; there are {}", known.join(", "));
     }
-    build::both()?;
+    build::both_unless_chosen()?;
     let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).context("a time")?;
     let seed = options.seed.unwrap_or(today.as_secs() / (24 * 60 * 60));
     let say = |line: &str| anstream::eprintln!("{line}");

@@ -77,11 +77,13 @@ codes! {
     NoJetStream = "no-jetstream",
     /// A server's store is in a folder that is emptied.
     ServerStoreTemporary = "server-store-temporary",
+    /// The disk of a server is on another machine: nobody looked at it.
+    ServerDiskUnseen = "server-disk-unseen",
     /// Fewer copies than the cluster has nodes for.
     ReplicasFew = "replicas-few",
     /// More copies than there are nodes.
     ReplicasMany = "replicas-many",
-    /// All copies on one machine.
+    /// Several servers, and so several copies, on one machine.
     NodesOnOneMachine = "nodes-on-one-machine",
     /// Streams may hold more than the server, or the server more than the disk.
     DiskShare = "disk-share",

@@ -1,11 +1,14 @@
 //! The segments of one stream in a folder, in order, each naming the hash of the one before: none can be taken out,
-//! changed or put in without it showing. (Cutting off the end shows only against the streams, or a copy of the last hash.)
+//! changed or put in without it showing. That its end was cut off shows against the `anchor`.
 
 use std::path::{Path, PathBuf};
 
 use sallyport_proto::ids::InstanceId;
 
-use super::segment::{self, Record, Segment, SegmentError};
+use super::{
+    anchor::End,
+    segment::{self, Record, Segment, SegmentError},
+};
 
 /// Why segments are no chain.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,36 @@ pub enum ChainError {
     #[error("{} does not follow the segment before it: {why}", file.display())]
     Broken {
         /// Which.
+        file: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// Fewer segments than there were.
+    #[error(
+        "the end of {stream} was cut off: it had {segments} segments, through sequence {last}, and {there} are here"
+    )]
+    Cut {
+        /// Which stream.
+        stream: String,
+        /// How many there were.
+        segments: u64,
+        /// The last sequence in them.
+        last: u64,
+        /// How many there are.
+        there: u64,
+    },
+    /// Another segment than there was.
+    #[error("segment {segment} of {stream} is not the one that was archived")]
+    Replaced {
+        /// Which stream.
+        stream: String,
+        /// The how manieth, from 1.
+        segment: u64,
+    },
+    /// What says where the chains end.
+    #[error("{} is torn or was changed: {why}", file.display())]
+    Anchor {
+        /// Which file.
         file: PathBuf,
         /// What does not fit.
         why: String,
@@ -95,6 +128,16 @@ impl Chain {
     /// What the next segment names as the one before.
     pub fn last_sha256(&self) -> Option<String> {
         self.last.as_ref().map(|last| last.sha256.clone())
+    }
+
+    /// How far it has come.
+    pub fn end(&self) -> End {
+        End { segments: self.files.len() as u64, last: self.through(), sha256: self.last_sha256() }
+    }
+
+    /// Its segments, in order.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Takes in a segment that was just finished.

@@ -6,6 +6,7 @@
 //! event in the archive usually has its `routed` record there. Segments hold person data until parts are sealed: files
 //! are readable by their owner alone.
 
+pub mod anchor;
 pub mod chain;
 pub mod segment;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::sweep::{self, Extent, From, Held, SweepError};
+use anchor::Anchor;
 use chain::{Chain, ChainError};
 use segment::{Header, Record, SegmentError, Writer};
 
@@ -91,9 +93,17 @@ pub async fn once(
     to: &Path,
 ) -> Result<Vec<Archived>, Error> {
     let _only = sweep::only_one(store_dir, "archive")?;
+    let (mut anchor, adopted) = Anchor::open(to, instance)?;
+    if adopted {
+        tracing::warn!(
+            folder = %to.display(),
+            "there were segments and no {}: whether their end was cut off before cannot be told; from now on it can",
+            anchor::FILE
+        );
+    }
     let mut all = Vec::with_capacity(STREAMS.len());
     for stream in STREAMS {
-        all.push(one_stream(js, instance, node, to, stream).await?);
+        all.push(one_stream(js, instance, node, to, &mut anchor, stream).await?);
     }
     Ok(all)
 }
@@ -143,10 +153,14 @@ async fn one_stream(
     instance: &InstanceId,
     node: &NodeId,
     to: &Path,
+    anchor: &mut Anchor,
     stream: &'static str,
 ) -> Result<Archived, Error> {
     let extent = sweep::extent(js, stream).await?;
     let mut chain = Chain::open(to, instance, stream)?;
+    anchor.judge_open(&chain, stream)?;
+    // After a crash the chain is ahead.
+    anchor.set(stream, chain.end())?;
     continues(js, stream, &chain, &extent).await?;
     let from = chain.through() + 1;
     let mut done = Archived { stream, segments: 0, messages: 0, through: chain.through(), gaps: Vec::new() };
@@ -156,6 +170,7 @@ async fn one_stream(
         let day = held.stored.to_zoned(TimeZone::UTC).date();
         if let Some((_, full)) = open.take_if(|(open_day, _)| *open_day != day) {
             chain.push(full.finish()?);
+            anchor.set(stream, chain.end())?;
             done.segments += 1;
         }
         // Never a gap before the very first: older messages were gone by their age before anybody archived.
@@ -184,6 +199,7 @@ async fn one_stream(
     sweep::read(js, stream, &reader, From::Sequence(from), extent.last, each).await?;
     if let Some((_, last)) = open {
         chain.push(last.finish()?);
+        anchor.set(stream, chain.end())?;
         done.segments += 1;
     }
     Ok(done)

@@ -202,7 +202,7 @@ impl Writer {
 }
 
 /// Person data may be in it: for its owner alone.
-fn private(file: &Path) -> std::io::Result<File> {
+pub(super) fn private(file: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    anchor::{self, Anchor},
     chain::{self, Chain, ChainError},
     segment::{self, Header, Record, SegmentError, Writer},
 };
@@ -116,4 +117,128 @@ fn a_folder_of_another_instance_is_refused() {
     written(dir.path(), &[&[1]]);
     let other = Chain::open(dir.path(), &"zz-other".parse().unwrap(), STREAM);
     assert!(matches!(other, Err(ChainError::Broken { .. })));
+}
+
+/// An archive with so many segments in INGEST and RECEIPTS, its anchor written after each of them.
+fn anchored(dir: &Path, segments: u64) {
+    let instance = "zz-test".parse().unwrap();
+    let (mut anchor, adopted) = Anchor::open(dir, &instance).unwrap();
+    assert!(!adopted);
+    for n in 1..=segments {
+        for stream in ["INGEST", "RECEIPTS"] {
+            let mut chain = Chain::open(dir, &instance, stream).unwrap();
+            anchor.judge_open(&chain, stream).unwrap();
+            chain.push(segment(&chain, stream, n));
+            anchor.set(stream, chain.end()).unwrap();
+        }
+    }
+}
+
+fn segment(chain: &Chain, stream: &str, sequence: u64) -> segment::Segment {
+    let header = Header {
+        instance: "zz-test".parse().unwrap(),
+        stream: stream.into(),
+        stream_created: "2026-11-01T00:00:00Z".parse().unwrap(),
+        day: "2026-11-21".parse().unwrap(),
+        first: sequence,
+        previous: chain.last_sha256(),
+    };
+    let mut writer = Writer::begin(&chain.folder(), header).unwrap();
+    writer.put(&record(sequence)).unwrap();
+    writer.finish().unwrap()
+}
+
+/// What a restore, and what the next archiving would say of the stream.
+fn judged(dir: &Path, stream: &str) -> (Result<(), ChainError>, Result<(), ChainError>) {
+    let instance = "zz-test".parse().unwrap();
+    let anchor = Anchor::read(dir, &instance).unwrap().unwrap();
+    let whole = chain::verify(dir, &instance, stream, |_| ()).unwrap();
+    let chain = Chain::open(dir, &instance, stream).unwrap();
+    (anchor.judge(stream, &whole), anchor.judge_open(&chain, stream))
+}
+
+fn files(dir: &Path, stream: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(dir.join(stream)).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_tail_that_was_cut_off_and_a_folder_that_was_emptied_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    anchored(dir.path(), 3);
+    for stream in ["INGEST", "RECEIPTS", "ANSWERS"] {
+        assert!(matches!(judged(dir.path(), stream), (Ok(()), Ok(()))), "{stream}");
+    }
+    std::fs::remove_file(&files(dir.path(), "INGEST")[2]).unwrap();
+    let (restore, archive) = judged(dir.path(), "INGEST");
+    assert!(matches!(restore, Err(ChainError::Cut { segments: 3, last: 3, there: 2, .. })), "{restore:?}");
+    assert!(matches!(archive, Err(ChainError::Cut { there: 2, .. })), "{archive:?}");
+    files(dir.path(), "RECEIPTS").iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    let (restore, archive) = judged(dir.path(), "RECEIPTS");
+    assert!(matches!(restore, Err(ChainError::Cut { there: 0, .. })), "{restore:?}");
+    assert!(matches!(archive, Err(ChainError::Cut { there: 0, .. })), "{archive:?}");
+}
+
+#[test]
+fn a_crash_between_segment_and_anchor_leaves_an_archive_that_is_restored_and_continued() {
+    let instance = "zz-test".parse().unwrap();
+    for before in [0, 2] {
+        let dir = tempfile::tempdir().unwrap();
+        anchored(dir.path(), before);
+        let mut chain = Chain::open(dir.path(), &instance, STREAM).unwrap();
+        chain.push(segment(&chain, STREAM, before + 1));
+        // Half an anchor beside it, too.
+        std::fs::write(dir.path().join("anchor.part"), b"{").unwrap();
+        assert!(matches!(judged(dir.path(), STREAM), (Ok(()), Ok(()))), "{before}");
+        let (mut anchor, adopted) = Anchor::open(dir.path(), &instance).unwrap();
+        assert!(!adopted);
+        anchor.set(STREAM, chain.end()).unwrap();
+        assert_eq!(Anchor::read(dir.path(), &instance).unwrap().unwrap().end(STREAM).last, before + 1);
+    }
+}
+
+#[test]
+fn a_tail_that_was_written_again_is_named_though_its_chain_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    anchored(dir.path(), 2);
+    let instance = "zz-test".parse().unwrap();
+    std::fs::remove_file(&files(dir.path(), "INGEST")[1]).unwrap();
+    let mut chain = Chain::open(dir.path(), &instance, STREAM).unwrap();
+    chain.push(segment(&chain, STREAM, 7));
+    chain.push(segment(&chain, STREAM, 8));
+    let (restore, archive) = judged(dir.path(), STREAM);
+    assert!(matches!(restore, Err(ChainError::Replaced { segment: 2, .. })), "{restore:?}");
+    assert!(matches!(archive, Err(ChainError::Replaced { segment: 2, .. })), "{archive:?}");
+}
+
+#[test]
+fn a_folder_of_before_is_taken_up_as_it_is_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), &[&[1, 2], &[3]]);
+    let instance = "zz-test".parse().unwrap();
+    assert!(Anchor::read(dir.path(), &instance).unwrap().is_none());
+    let (anchor, adopted) = Anchor::open(dir.path(), &instance).unwrap();
+    assert!(adopted);
+    assert_eq!((anchor.end(STREAM).segments, anchor.end(STREAM).last), (2, 3));
+}
+
+#[test]
+fn an_anchor_with_any_byte_changed_or_cut_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    anchored(dir.path(), 1);
+    let instance = "zz-test".parse().unwrap();
+    let file = dir.path().join(anchor::FILE);
+    let bytes = std::fs::read(&file).unwrap();
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        for wrong in [changed.as_slice(), &bytes[..at]] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(
+                matches!(Anchor::read(dir.path(), &instance), Err(ChainError::Anchor { .. })),
+                "byte {at}"
+            );
+        }
+    }
 }

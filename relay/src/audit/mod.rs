@@ -78,7 +78,7 @@ pub struct Read {
     pub first: u64,
     /// Its last sequence when reading began.
     pub last: u64,
-    /// Messages read.
+    /// Messages read that were stored within the audited time.
     pub messages: u64,
 }
 
@@ -119,15 +119,22 @@ pub async fn run(
     for stream in ORDER {
         let extent = sweep::extent(js, stream.name()).await?;
         let mut messages = 0;
-        let from = scan.since.map_or(From::Sequence(extent.first), From::Time);
+        // Only the numbers before show what is missing at the beginning of the audited time.
+        let numbered = matches!(stream, Stream::Ingest | Stream::Heartbeats);
+        let from = match scan.since {
+            Some(since) if !numbered => From::Time(since),
+            _ => From::Sequence(extent.first),
+        };
         let each = |held: Held| {
-            messages += 1;
-            books.record(&record(stream, &held), Scope::Audited, registry);
+            let before = scan.since.is_some_and(|since| held.stored < since);
+            messages += u64::from(!before);
+            let scope = if before { Scope::Before } else { Scope::Audited };
+            books.record(&record(stream, &held), scope, registry);
             Ok::<_, SweepError>(())
         };
         sweep::read(js, stream.name(), &reader, from, extent.last, each).await?;
         if stream == Stream::Ingest {
-            ingest_is_whole = scan.since.is_none() && extent.first <= 1;
+            ingest_is_whole = extent.first <= 1;
         }
         streams.push(Read { stream, first: extent.first, last: extent.last, messages });
     }

@@ -81,8 +81,13 @@ fn archived_line(done: &Archived) -> String {
 }
 
 fn restored_line(done: &Restored) -> String {
+    let unrouted: Vec<_> = done.unrouted.iter().map(ToString::to_string).collect();
+    let unrouted = match unrouted.as_slice() {
+        [] => String::new(),
+        some => format!("; neither routed nor refused before, and will be routed: {}", some.join(", ")),
+    };
     format!(
-        "{:<10} {:>8} messages from {} segments, sequences {} to {}",
+        "{:<10} {:>8} messages from {} segments, sequences {} to {}{unrouted}",
         done.stream, done.messages, done.segments, done.first, done.last
     )
 }

@@ -21,6 +21,7 @@ use sallyport_link::{
 use sallyport_proto::subject;
 use serde_json::Value;
 
+use self::server::Met;
 use crate::{
     config::Config,
     node::BUILD,
@@ -75,11 +76,12 @@ async fn servers(config: &Config, report: &mut Report) -> Option<Vec<safety::Ans
             return None;
         }
     };
+    let met = Met::by(&line.client.server_info());
     let answers = safety::ask(&line.client).await;
     line.close().await;
     match answers {
         Ok(answers) => {
-            report.add(server::judge(config, &answers));
+            report.add(server::judge(config, &answers, &met));
             Some(answers)
         }
         Err(error) => {
@@ -195,11 +197,6 @@ fn needs(config: &Config) -> Vec<Need> {
         }
     }
     needs
-}
-
-/// Whether the servers run on this machine, so that their folders can be looked at.
-fn is_here(url: &str) -> bool {
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| url.contains(host))
 }
 
 /// The store of a server as it names it: below the folder that the configuration gives.

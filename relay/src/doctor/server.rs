@@ -1,5 +1,11 @@
 //! What the servers say of themselves, judged: sync, place and share of the store, copies, clocks.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use async_nats::ServerInfo;
 use sallyport_link::doctor::{
     Code, Finding,
     clocks::{self, Stated},
@@ -7,7 +13,7 @@ use sallyport_link::doctor::{
 };
 use serde_json::Value;
 
-use super::{Seen, folder_of, is_here};
+use super::{Seen, folder_of};
 use crate::{
     config::Config,
     provision::safety::{self, Answer, Unsafe},
@@ -18,8 +24,23 @@ const COPIES: u64 = 3;
 /// The rest is for logs, compaction and whatever else lies on that disk: a server whose disk is full stops JetStream.
 const DISK_PERCENT_MAX: u64 = 80;
 
+/// What the connection itself says: which server it is with, and where the others are.
+pub(super) struct Met {
+    /// Its id, if it runs on this machine: it saw us come from there.
+    pub(super) here: Option<String>,
+    /// Addresses of all servers of the cluster, as they tell their clients.
+    pub(super) addresses: Vec<String>,
+}
+
+impl Met {
+    pub(super) fn by(info: &ServerInfo) -> Self {
+        let ours = info.client_ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+        Self { here: ours.then(|| info.server_id.clone()), addresses: info.connect_urls.clone() }
+    }
+}
+
 /// Everything about each server.
-pub(super) fn judge(config: &Config, answers: &[Answer]) -> Vec<Finding> {
+pub(super) fn judge(config: &Config, answers: &[Answer], met: &Met) -> Vec<Finding> {
     let mut found = Vec::new();
     for answer in answers {
         let name = name(&answer.stated);
@@ -43,9 +64,9 @@ pub(super) fn judge(config: &Config, answers: &[Answer]) -> Vec<Finding> {
             let Answer { sent, received, .. } = *answer;
             clocks::judge(&format!("server {name}"), Stated { sent, stated, received })
         }));
-        found.extend(store(config, &answer.stated, is_here(&config.nats_url)));
+        found.extend(store(config, &answer.stated, met));
     }
-    found.extend(places(answers));
+    found.extend(places(answers, &met.addresses));
     found
 }
 
@@ -54,7 +75,7 @@ fn name(stated: &Value) -> &str {
 }
 
 /// Where a server stores, and how much it may.
-fn store(config: &Config, stated: &Value, here: bool) -> Vec<Finding> {
+fn store(config: &Config, stated: &Value, met: &Met) -> Vec<Finding> {
     let (mut found, name) = (Vec::new(), name(stated));
     let jetstream = &stated["data"]["config"];
     let (Some(dir), Some(may)) = (jetstream["store_dir"].as_str(), jetstream["max_storage"].as_u64()) else {
@@ -69,6 +90,7 @@ fn store(config: &Config, stated: &Value, here: bool) -> Vec<Finding> {
             "`sallyport-relay provision`, then restart the server with the rendered configuration",
         ));
     }
+    let here = met.here.is_some() && met.here.as_deref() == stated["server"]["id"].as_str();
     let seen = here.then(|| folder::look(dir).ok()).flatten().filter(|seen| seen.mode.is_some());
     if let Some(seen) = seen {
         found.extend(folder::judge_ground(&what, &seen).into_iter().map(|finding| match finding.code {
@@ -83,18 +105,26 @@ fn store(config: &Config, stated: &Value, here: bool) -> Vec<Finding> {
                 "lower provision.max_file_store_bytes, or give it a larger disk; `provision`, restart the server",
             ));
         }
-    } else if let Some(temporary) = folder::temporary(dir) {
+        return found;
+    }
+    if let Some(temporary) = folder::temporary(dir) {
         found.push(Finding::unsafe_(
             Code::ServerStoreTemporary,
             format!("{what} {} lies in {temporary}, which is emptied at a restart or by a timer", dir.display()),
             "set provision.server_store_dir to a disk that stays, `provision`, move the store, restart the server",
         ));
     }
+    let why = if here { "cannot be looked at from here" } else { "is not on this machine" };
+    found.push(Finding::not_seen(
+        Code::ServerDiskUnseen,
+        format!("{what} {} {why}: nobody knows whether {may} bytes are less than {DISK_PERCENT_MAX} % of its disk, and what kind of disk it is", dir.display()),
+        "run `check` on that machine, as a user who may enter the folder, with nats.url = its own server on 127.0.0.1; df there",
+    ));
     found
 }
 
 /// Whether every server answered, and stands on a machine of its own.
-fn places(answers: &[Answer]) -> Vec<Finding> {
+fn places(answers: &[Answer], addresses: &[String]) -> Vec<Finding> {
     let mut found = Vec::new();
     let nodes = nodes(answers);
     if (answers.len() as u64) < nodes {
@@ -104,20 +134,34 @@ fn places(answers: &[Answer]) -> Vec<Finding> {
             "look at the servers that are down, then check again",
         ));
     }
-    let hosts: Vec<&str> = answers.iter().filter_map(|a| a.stated["server"]["host"].as_str()).collect();
-    let everywhere = |host: &str| matches!(host, "" | "0.0.0.0" | "::");
-    if let [first, others @ ..] = hosts.as_slice()
-        && !others.is_empty()
-        && !everywhere(first)
-        && others.iter().all(|host| host == first)
-    {
+    let stated = answers
+        .iter()
+        .filter_map(|answer| Some((answer.stated["server"]["host"].as_str()?, name(&answer.stated))));
+    let told = addresses.iter().filter_map(|address| Some((address.rsplit_once(':')?.0, address.as_str())));
+    let hosts = several(stated);
+    let (how, on) = if hosts.is_empty() { ("address", several(told)) } else { ("host", hosts) };
+    for (machine, servers) in on {
         found.push(Finding::warning(
             Code::NodesOnOneMachine,
-            format!("all {} servers run on {first}: their copies are lost together", hosts.len()),
+            format!(
+                "{} servers of {nodes} have the same {how} {machine} ({}): their copies are lost together",
+                servers.len(),
+                servers.into_iter().collect::<Vec<_>>().join(", ")
+            ),
             "run each server on a machine, and if possible in a room, of its own",
         ));
     }
     found
+}
+
+/// Places at which more than one is. An address that means every one says nothing.
+fn several<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut at: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (place, who) in all.filter(|(place, _)| !matches!(*place, "" | "0.0.0.0" | "::" | "[::]")) {
+        at.entry(place).or_default().insert(who);
+    }
+    at.retain(|_, who| who.len() > 1);
+    at
 }
 
 /// How many servers the cluster has, whether or not they answered.

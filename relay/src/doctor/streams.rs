@@ -8,7 +8,6 @@ use sallyport_link::doctor::{
 };
 use sallyport_proto::{registry::Registry, subject};
 use sallyport_relay_core::admit::OBSERVED_AGE_MAX;
-use serde_json::Value;
 
 use super::{Pair, Seen};
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     in_hand,
     provision::{
         drift::{self, Difference},
+        durables::RELAY_MAX_ACK_PENDING,
         streams::NEED_SHARE_WARN_PERCENT,
     },
 };
@@ -28,7 +28,11 @@ const LONGEST_OUTAGE: Duration = Duration::from_secs(OBSERVED_AGE_MAX.as_secs().
 const DELIVER_KEEPS: Duration = LONGEST_OUTAGE.saturating_add(Duration::from_secs(2 * 24 * 60 * 60));
 
 /// A relay node says that work goes on after half the wait; a bridge does not.
-const RELAY: Handler = Handler { silent_max: in_hand::SILENT_MAX, relieved_within: in_hand::ACK_WAIT };
+const RELAY: Handler = Handler {
+    silent_max: in_hand::SILENT_MAX,
+    relieved_within: in_hand::ACK_WAIT,
+    in_work: RELAY_MAX_ACK_PENDING,
+};
 const EDIT: &str = "run `sallyport-relay provision`; what it reports as DRIFT is for a person: nats stream edit (docs/operating.md)";
 
 pub(super) fn judge(config: &Config, seen: &Seen) -> Vec<Finding> {
@@ -70,16 +74,30 @@ fn judge_setting(pair: &Pair, difference: &Difference) -> Option<Finding> {
     let bad =
         |why: &str| Some(Finding::unsafe_(Code::StreamUnsafe, format!("{label}: {difference}: {why}"), EDIT));
     let on = difference.is.as_bool() == Some(true);
+    // Not set: no bound.
+    let (is, should) = (difference.is.as_u64(), difference.should.as_u64());
+    let is_less = is.is_some_and(|is| should.is_none_or(|should| is < should));
     match difference.key.as_str() {
-        "num_replicas" | "max_bytes" => None,
+        "num_replicas" => None,
+        "max_bytes" if is_less => bad("it is full long before its share of the disk is, and refuses then"),
+        // More than its share is judged over all streams.
+        "max_bytes" => None,
         "max_age" => Some(judge_age(pair, difference)),
-        "duplicate_window" => Some(Finding::warning(
-            Code::DuplicateWindow,
-            format!(
-                "{label}: {difference} (nanoseconds): a longer one swallows copies that want an answer and costs memory, a shorter one stores them twice"
-            ),
-            EDIT,
-        )),
+        "duplicate_window" => Some(judge_window(pair, difference)),
+        "max_msgs_per_subject" if is_less => {
+            bad("of one facility or subscriber it drops or refuses what is more than that")
+        }
+        "discard_new_per_subject" if !on => bad(
+            "a facility or subscriber with as many messages as it may have loses its oldest with each new one",
+        ),
+        "discard_new_per_subject" => {
+            bad("it refuses what is new of a facility or agency, instead of its oldest going")
+        }
+        "max_msg_size" if is_less => bad("it refuses messages that the protocol permits"),
+        "consumer_limits" => bad("durables get limits that nobody chose: they can be deleted, or stop"),
+        "allow_msg_schedules" | "allow_msg_counter" | "subject_delete_marker_ttl" => {
+            bad("messages appear, change or disappear by themselves")
+        }
         "storage" => bad("in memory it is gone when the server stops"),
         "retention" => bad("only `limits` keeps what one reader has taken, or what nobody reads yet"),
         "discard" if difference.should == "new" => {
@@ -99,8 +117,23 @@ fn judge_setting(pair: &Pair, difference: &Difference) -> Option<Finding> {
     }
 }
 
+/// A copy that wants an answer has a Msg-Id of its own; one that a restored store gives again is swallowed for so long.
+fn judge_window(pair: &Pair, difference: &Difference) -> Finding {
+    let text = |why: &str| format!("{}: {difference} (nanoseconds): {why}", pair.label);
+    if difference.is.as_u64() > difference.should.as_u64() {
+        let why = "copies that want an answer are swallowed for so long, and each costs memory";
+        return Finding::unsafe_(Code::DuplicateWindow, text(why), EDIT);
+    }
+    Finding::warning(
+        Code::DuplicateWindow,
+        text("copies are stored twice; none is lost or routed twice"),
+        EDIT,
+    )
+}
+
 fn judge_age(pair: &Pair, difference: &Difference) -> Finding {
     let is = difference.is.as_u64().map(Duration::from_nanos);
+    let should = difference.should.as_u64().map(Duration::from_nanos);
     let days = |age: Duration| age.as_secs_f64() / (24.0 * 60.0 * 60.0);
     let least = match pair.stream.as_str() {
         subject::DELIVER => DELIVER_KEEPS,
@@ -120,6 +153,16 @@ fn judge_age(pair: &Pair, difference: &Difference) -> Finding {
             ),
             "run `sallyport-relay provision`: it lengthens max_age",
         ),
+        Some(is) if !least.is_zero() && Some(is) < should => Finding::unsafe_(
+            Code::RetentionShort,
+            format!(
+                "{} keeps {:.1} days, and `provision` asks for {:.1}: evidence goes before anybody decided so",
+                pair.label,
+                days(is),
+                days(should.unwrap_or_default())
+            ),
+            "run `sallyport-relay provision`: it lengthens max_age",
+        ),
         _ => Finding::warning(Code::Drift, format!("{}: {difference} (nanoseconds)", pair.label), EDIT),
     }
 }
@@ -128,49 +171,48 @@ fn judge_durable(pair: &Pair, registry: &Registry) -> Vec<Finding> {
     let Some(config) = pair.is.as_ref().map(|is| &is["config"]) else { return Vec::new() };
     let handler = if pair.stream == subject::DELIVER { BRIDGE } else { RELAY };
     let mut found = durable::judge(&pair.label, config, handler);
-    found.extend(over_deadline(pair, config, registry));
-    // Judged above already.
-    let judged = ["ack_policy", "max_deliver", "headers_only", "mem_storage", "ack_wait", "num_replicas"];
+    let tight = tightest(pair, registry);
+    found.extend(durable::judge_deadline(
+        &pair.label,
+        config,
+        tight.as_ref().map(|(deadline, whose)| (*deadline, whose.as_str())),
+    ));
     for difference in drift::differences(config, &pair.should) {
         match difference.key.as_str() {
-            key if judged.contains(&key) => {}
-            "filter_subject" | "filter_subjects" | "deliver_policy" | "opt_start_seq" | "opt_start_time" => {
+            "max_ack_pending" if difference.is.as_i64().is_none_or(|is| is > handler.in_work) => {
+                found.push(drifts(pair, &difference));
+            }
+            key if durable::JUDGED.contains(&key) => {}
+            "filter_subject" | "filter_subjects" => {
                 found.push(Finding::unsafe_(
                     Code::DurableUnsafe,
                     format!("{}: {difference}: messages go past it", pair.label),
                     "stop its program, delete the durable (nats consumer rm), run `sallyport-relay provision`; what comes again is known and not handed over twice",
                 ));
             }
-            _ => found.push(Finding::warning(
-                Code::Drift,
-                format!("{}: {difference}", pair.label),
-                "nats consumer edit; `sallyport-relay provision` names every difference",
-            )),
+            _ => found.push(drifts(pair, &difference)),
         }
     }
     found
 }
 
-/// A notice that is lost on the way to a bridge comes again after the wait: that must be before it counts as late.
-fn over_deadline(pair: &Pair, config: &Value, registry: &Registry) -> Option<Finding> {
-    if pair.stream != subject::DELIVER {
-        return None;
-    }
-    let wait = durable::ack_wait(config)?;
-    let subscriber =
-        registry.subscribers.values().find(|s| pair.label == format!("durable {} on DELIVER", s.id))?;
-    let tight = subscriber.subscriptions.iter().min_by_key(|subscription| subscription.received_within_s)?;
-    let deadline = Duration::from_secs(tight.received_within_s.into());
-    (wait >= deadline).then(|| {
-        Finding::warning(
-            Code::AckWaitOverDeadline,
-            format!(
-                "{}: a notice lost on the way comes again after {wait:?}; subscription {} wants it received within {deadline:?}",
-                pair.label, tight.id
-            ),
-            "raise received_within_s in the registry above the wait",
-        )
-    })
+fn drifts(pair: &Pair, difference: &Difference) -> Finding {
+    Finding::warning(
+        Code::Drift,
+        format!("{}: {difference}", pair.label),
+        "nats consumer edit; `sallyport-relay provision` names every difference",
+    )
+}
+
+/// The tightest deadline of those whom a message at this durable may be for, and whose it is: an event may be for
+/// anybody. What comes back from subscribers has none.
+fn tightest(pair: &Pair, registry: &Registry) -> Option<(Duration, String)> {
+    let subscribers = registry.subscribers.values().filter(|subscriber| match pair.stream.as_str() {
+        subject::DELIVER => pair.label == format!("durable {} on DELIVER", subscriber.id),
+        stream => stream == subject::INGEST,
+    });
+    let tight = subscribers.flat_map(|s| &s.subscriptions).min_by_key(|s| s.received_within_s)?;
+    Some((Duration::from_secs(tight.received_within_s.into()), format!("subscription {}", tight.id)))
 }
 
 #[cfg(test)]

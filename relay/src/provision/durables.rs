@@ -19,7 +19,7 @@ const DELIVER_BACKOFF_S: [u64; 6] = [10, 30, 60, 120, 300, 600];
 /// What one node may have in work; permits in the programs equal it.
 pub(crate) const MAX_ACK_PENDING: i64 = 256;
 /// All nodes share the relay's durables.
-const RELAY_MAX_ACK_PENDING: i64 = 1_024;
+pub(crate) const RELAY_MAX_ACK_PENDING: i64 = 1_024;
 
 /// A durable on a stream.
 pub(crate) struct Durable {

@@ -67,6 +67,9 @@ async fn a_day_is_clean_and_what_is_taken_out_of_a_stream_is_named() {
     for copy in receipts.iter().filter(|message| message.payload == one.payload) {
         hub.stream("RECEIPTS").await.unwrap().delete_message(copy.sequence).await.unwrap();
     }
+    let (_, recent) = audit(&world, &["--since", "1h"]);
+    let gaps: Vec<_> = recent["findings"].as_array().unwrap().iter().map(|f| &f["missing"]).collect();
+    assert!(gaps.contains(&&serde_json::json!({ "first": 5, "last": 5 })), "{recent:#}");
     let (code, verdict) = audit(&world, &[]);
     assert_eq!(code, 1);
     let found = arrows(&verdict);
@@ -80,6 +83,21 @@ async fn a_day_is_clean_and_what_is_taken_out_of_a_stream_is_named() {
     let missing = findings.iter().find(|f| f["arrow"] == "routed_without_notice").unwrap();
     let event = missing["event_id"].as_str().unwrap();
     assert!(notice_subject.contains(event), "{notice_subject}: {missing}");
+
+    // The first of them, too: the front of the time that is audited.
+    hub.stream("INGEST").await.unwrap().delete_message(1).await.unwrap();
+    let (code, recent) = audit(&world, &["--since", "1h"]);
+    let gaps: Vec<_> = recent["findings"].as_array().unwrap().iter().map(|f| &f["missing"]).collect();
+    assert!(code == 1 && gaps.contains(&&serde_json::json!({ "first": 1, "last": 1 })), "{recent:#}");
+    // And all of them.
+    let ingest = hub.stream("INGEST").await.unwrap();
+    for sequence in (2..=16).filter(|n| *n != 5) {
+        ingest.delete_message(sequence).await.unwrap();
+    }
+    let (code, recent) = audit(&world, &["--since", "1h"]);
+    assert_eq!((code, &recent["counts"]["events"]), (1, &0.into()), "{recent:#}");
+    let routed = arrows(&recent).into_iter().filter(|arrow| *arrow == "routed_without_ingest").count();
+    assert_eq!(routed, 16, "{recent:#}");
 }
 
 /// Short times in the configurations: a minute's heartbeat every second, a grace time of 2 s.

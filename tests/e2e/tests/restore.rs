@@ -34,8 +34,13 @@ fn logs(world: &World) -> BTreeMap<String, String> {
 }
 
 fn copy(from: &Path, to: PathBuf) -> PathBuf {
+    std::fs::create_dir_all(&to).unwrap();
     for stream in std::fs::read_dir(from).unwrap() {
         let stream = stream.unwrap();
+        if stream.path().is_file() {
+            std::fs::copy(stream.path(), to.join(stream.file_name())).unwrap();
+            continue;
+        }
         let folder = to.join(stream.file_name());
         std::fs::create_dir_all(&folder).unwrap();
         for file in std::fs::read_dir(stream.path()).unwrap() {
@@ -119,6 +124,27 @@ async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twi
     let (code, said) = restore(&world, &torn, &[]);
     assert!(code == DATA && said.contains("torn"), "{code}: {said}");
 
+    // Nor one whose end was cut off, one of whose folders was emptied, or that does not say where it ends.
+    let files = |folder: &Path, stream: &str| {
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder.join(stream)).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let cut = copy(&folder, world.instance.dir.join("archive-cut"));
+    std::fs::remove_file(files(&cut, "DELIVER").last().unwrap()).unwrap();
+    let (code, said) = restore(&world, &cut, &[]);
+    assert!(code == DATA && said.contains("the end of DELIVER was cut off"), "{code}: {said}");
+    for stream in ["RECEIPTS", "ANSWERS"] {
+        let emptied = copy(&folder, world.instance.dir.join(format!("archive-without-{stream}")));
+        files(&emptied, stream).iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        let (code, said) = restore(&world, &emptied, &[]);
+        assert!(code == DATA && said.contains(&format!("the end of {stream} was cut off")), "{code}: {said}");
+    }
+    std::fs::remove_file(cut.join("anchor.json")).unwrap();
+    let (code, said) = restore(&world, &cut, &[]);
+    assert!(code == DATA && said.contains("--without-anchor"), "{code}: {said}");
+
     // Cut short after the morning, and gone on with.
     let (code, said) = restore(&world, &morning, &[]);
     assert_eq!(code, 0, "{said}");
@@ -126,6 +152,10 @@ async fn an_archived_day_comes_back_into_an_empty_cluster_and_nobody_is_told_twi
     assert!(code == DATA && said.contains("--resume"), "{code}: {said}");
     let (code, said) = restore(&world, &folder, &["--resume"]);
     assert_eq!(code, 0, "{said}");
+
+    let restored: Value = serde_json::from_str(&said).unwrap();
+    let ingest = restored.as_array().unwrap().iter().find(|one| one["stream"] == "INGEST").unwrap();
+    assert_eq!(ingest["unrouted"], serde_json::json!([]), "every event was routed or refused: {said}");
 
     goes_on_as_it_was(&mut world, &day, (told, routed), logged).await;
     // Another stream, which its bridge sees, and every notice on it again: no alarm that stays.
@@ -182,4 +212,37 @@ async fn an_archive_with_a_hole_is_restored_only_when_a_person_accepts_it() {
     let (code, said) = restore(&world, &folder, &["--accept-gaps"]);
     assert_eq!(code, 0, "{said}");
     goes_on_as_it_was(&mut world, &day, (told, routed), logged).await;
+}
+
+/// An archive of an older program, with its end cut off: it is taken when a person says so, and what will be routed again
+/// is named beforehand.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_archive_without_an_anchor_would_have_routed_again_is_named() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    world.start_everything().unwrap();
+    let mut day = Day::of(JAIL);
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    let folder = world.instance.dir.join("archive");
+    archive(&world, &folder);
+    let before = world.hub().await.unwrap().count("INGEST").await.unwrap();
+    day.export(&world, 16).unwrap();
+    day.acknowledged(&world, SOON).await.unwrap();
+    archive(&world, &folder);
+    let after = world.hub().await.unwrap().count("INGEST").await.unwrap();
+    end_all_but_the_server(&mut world);
+    world.lose_everything().unwrap();
+
+    std::fs::remove_file(folder.join("anchor.json")).unwrap();
+    let mut segments: Vec<_> =
+        std::fs::read_dir(folder.join("DELIVER")).unwrap().map(|file| file.unwrap().path()).collect();
+    segments.sort();
+    std::fs::remove_file(segments.last().unwrap()).unwrap();
+    let (code, said) = restore(&world, &folder, &[]);
+    assert!(code == DATA && said.contains("--without-anchor"), "{code}: {said}");
+    let (code, said) = restore(&world, &folder, &["--without-anchor"]);
+    assert_eq!(code, 0, "{said}");
+    let restored: Value = serde_json::from_str(&said).unwrap();
+    let ingest = restored.as_array().unwrap().iter().find(|one| one["stream"] == "INGEST").unwrap();
+    assert_eq!(ingest["unrouted"], serde_json::json!([{ "first": before + 1, "last": after }]), "{said}");
 }

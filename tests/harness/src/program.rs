@@ -21,6 +21,11 @@ use crate::{leash, paths};
 /// Names a folder to take programs from, before any other place.
 pub const PROGRAMS_DIR: &str = "SALLYPORT_PROGRAMS_DIR";
 
+/// Where plain programs are taken from.
+pub fn plain_dir() -> PathBuf {
+    std::env::var_os(PROGRAMS_DIR).map_or_else(paths::programs_dir, PathBuf::from)
+}
+
 /// How to start a program; it can be started from the same recipe again after a kill.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -36,8 +41,7 @@ impl Recipe {
     /// The plain build of `name`: from `SALLYPORT_PROGRAMS_DIR` when that is set, else from the folder this test or
     /// task was built into.
     pub fn new(name: &str) -> Result<Self> {
-        let dir = std::env::var_os(PROGRAMS_DIR).map_or_else(paths::programs_dir, PathBuf::from);
-        Self::in_dir(name, &dir, &format!("cargo build -p {name} --bins"))
+        Self::in_dir(name, &plain_dir(), &format!("cargo build -p {name} --bins"))
     }
 
     /// The build of `name` that has crash points and mutants compiled in (feature `faults`).

@@ -124,7 +124,7 @@ fn play(options: &Options) -> anyhow::Result<Verdict> {
     if options.mutant.is_some() {
         build::with_faults()?
     } else {
-        build::plain()?
+        build::plain_unless_chosen()?
     }
 
     let mut stage = Stage::set(dir, options.mapping.as_deref(), options.mutant.as_deref())?;

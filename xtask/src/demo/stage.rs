@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use sallyport_ground::{Instance, demo, example};
-use sallyport_harness::{Program, Recipe, Server, paths::programs_dir};
+use sallyport_harness::{Program, Recipe, Server, program::plain_dir};
 
 use super::{pause, say};
 
@@ -111,7 +111,7 @@ impl Stage {
         let agent = self.instance.agent_config(&self.instance.facilities[0].ori);
         let subscriber = self.instance.subscriber_config(&self.instance.subscribers[0].id);
         let typed = |name: &str, words: &str, config: &Path| {
-            format!("{} {words} --config {}", programs_dir().join(name).display(), config.display())
+            format!("{} {words} --config {}", plain_dir().join(name).display(), config.display())
         };
         vec![
             typed("sallyport-relay", "lag", &relay),

@@ -28,6 +28,8 @@ pub enum Scope {
     Audited,
     /// Read because something within refers to it.
     Aside,
+    /// Stored before the audited time, and read for its number alone: what comes after it was given later.
+    Before,
 }
 
 /// A record outside of what was read that decides about one within.
@@ -109,9 +111,16 @@ pub(super) struct AcceptedFact {
 /// The numbers of one epoch of a facility.
 #[derive(Default)]
 pub(super) struct Numbers {
+    /// All that INGEST holds, also from before the audited time.
     pub(super) held: Dense,
+    /// The highest that is known to have been given before the audited time: held, or stated by a heartbeat.
+    pub(super) before: Option<u64>,
     /// The lowest that was given within the audited time.
     pub(super) from: Option<u64>,
+    /// The lowest that a heartbeat of the audited time stated: what lies above it was given later.
+    pub(super) stated: Option<u64>,
+    /// From here on the jail itself kept what it sent, by its newest heartbeat, and when that came.
+    pub(super) kept_from: Option<(u64, Timestamp)>,
     /// The highest that a heartbeat stated, and when.
     pub(super) head: Option<(u64, Timestamp)>,
 }
@@ -148,6 +157,8 @@ impl Books {
         let at = At { sequence: record.sequence, stored: record.stored, scope };
         match open::open(record, registry) {
             Ok(said) => self.said(record, at, said, registry),
+            // Not of the audited time.
+            Err(_) if scope == Scope::Before => {}
             Err(why) => {
                 let finding = Finding::at(Arrow::NotVerified, record.stream, record.sequence, record.stored);
                 self.found.push(Finding { text: Some(why), ..finding });
@@ -158,12 +169,19 @@ impl Books {
     fn said(&mut self, record: &Record<'_>, at: At, said: Said, registry: &Registry) {
         match said {
             Said::Event(jurisdiction, head, digest) => {
+                let before = self.is_before(&at);
                 let numbers = self.numbers.entry((head.ori.clone(), head.epoch.clone())).or_default();
                 numbers.held.insert(head.seq);
+                if before {
+                    numbers.before = numbers.before.max(Some(head.seq));
+                }
+                if at.scope == Scope::Before {
+                    return;
+                }
                 // Agent's time: a copy of an old event that was sent again is no beginning of the audited time.
                 let within = self.since.is_none_or(|since| head.t2_observed.at >= since);
                 if at.scope == Scope::Audited && within {
-                    numbers.from = Some(numbers.from.map_or(head.seq, |from| from.min(head.seq)));
+                    numbers.from = lowest(numbers.from, Some(head.seq));
                 }
                 let copies = BTreeMap::new();
                 let event = self
@@ -172,6 +190,7 @@ impl Books {
                     .or_insert(Ingested { jurisdiction, copies });
                 event.copies.entry(digest).or_insert(at);
             }
+            Said::NoEvent(..) if at.scope == Scope::Before => {}
             Said::NoEvent(ori, digest, why) => {
                 self.no_event.entry(digest).or_insert((at, ori, why));
             }
@@ -218,9 +237,18 @@ impl Books {
             }
             Said::Answer(answer) => self.answer(at, *answer),
             Said::Heartbeat(heartbeat) => {
-                self.heartbeats += 1;
+                let before = self.is_before(&at);
+                self.heartbeats += u64::from(!before);
                 let numbers = self.numbers.entry((heartbeat.ori, heartbeat.epoch)).or_default();
                 let (seq, stored) = (heartbeat.seq, record.stored);
+                if before {
+                    numbers.before = numbers.before.max(Some(seq));
+                } else {
+                    numbers.stated = lowest(numbers.stated, Some(seq));
+                }
+                if numbers.kept_from.is_none_or(|(_, at)| at <= stored) {
+                    numbers.kept_from = heartbeat.kept_from.map(|from| (from, stored));
+                }
                 // The first heartbeat that states a number says since when it was known.
                 if numbers.head.is_none_or(|(known, _)| known < seq) {
                     numbers.head = Some((seq, stored));
@@ -228,6 +256,10 @@ impl Books {
             }
             Said::Else => {}
         }
+    }
+
+    fn is_before(&self, at: &At) -> bool {
+        at.scope == Scope::Before || self.since.is_some_and(|since| at.stored < since)
     }
 
     fn answer(&mut self, at: At, answer: Answer) {
@@ -317,4 +349,9 @@ impl Books {
             heartbeats: self.heartbeats,
         }
     }
+}
+
+/// The lower of those that are known.
+pub(super) fn lowest(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
 }

@@ -1,10 +1,13 @@
 //! Compares the books, arrow by arrow, in the direction in which an event goes.
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport_proto::{envelope::Digest, ids::NoticeId};
+use sallyport_proto::{
+    envelope::Digest,
+    ids::{NoticeId, Ori},
+};
 
 use super::{
-    books::{At, Books, Scope},
+    books::{At, Books, Numbers, Scope, lowest},
     finding::{Arrow, Finding},
 };
 use crate::ledger::Stream;
@@ -12,8 +15,13 @@ use crate::ledger::Stream;
 /// DELIVER keeps its records for 30 days: what is two days short of that may be gone by its age, and is not missed.
 const DELIVER_REACH: SignedDuration = SignedDuration::from_hours(28 * 24);
 
+/// A jail keeps what was answered for 30 days, INGEST for 90: what a jail kept so long ago at most is still there.
+const KEPT_REACH: SignedDuration = SignedDuration::from_hours(28 * 24);
+
 impl Books {
-    /// Everything that is missing, or does not verify. `ingest_is_whole`: INGEST was read from its very first message.
+    /// Everything that is missing, or does not verify. `ingest_is_whole`: INGEST still holds its very first message, so
+    /// that nothing left it by its age. With a time to begin at, all of INGEST and HEARTBEATS must have been read, what
+    /// lies before as [`Scope::Before`].
     pub fn findings(&self, now: Timestamp, grace: SignedDuration, ingest_is_whole: bool) -> Vec<Finding> {
         let due = |at: &At| at.scope == Scope::Audited && now.duration_since(at.stored) >= grace;
         let in_reach = |at: Timestamp| now.duration_since(at) < DELIVER_REACH;
@@ -30,14 +38,7 @@ impl Books {
         for ((ori, epoch), numbers) in &self.numbers {
             let stated = numbers.head.filter(|(_, at)| now.duration_since(*at) >= grace).map(|(seq, _)| seq);
             let Some(to) = numbers.held.last().max(stated) else { continue };
-            let from = match (self.since, numbers.from) {
-                (None, _) if whole => 1,
-                (None, _) => numbers.held.first().unwrap_or(to),
-                (Some(_), Some(from)) => from,
-                // Nothing was sent within the audited time.
-                (Some(_), None) => continue,
-            };
-            for gap in numbers.held.missing(from, to) {
+            for gap in numbers.held.missing(self.first_due(ori, numbers, now, whole), to) {
                 found.push(Finding {
                     ori: Some(ori.clone()),
                     epoch: Some(epoch.clone()),
@@ -47,6 +48,30 @@ impl Books {
                 });
             }
         }
+    }
+
+    /// The lowest number that INGEST must hold and that may have been lost within the audited time. Where nobody knows
+    /// what was there before, it is the lowest that something still vouches for: what aged out is not missed.
+    fn first_due(&self, ori: &Ori, numbers: &Numbers, now: Timestamp, whole: bool) -> u64 {
+        let aged = |held: Option<u64>| {
+            // Above what its first heartbeat stated nothing can be older than that heartbeat.
+            let later = numbers.stated.or(numbers.head.map(|(seq, _)| seq)).map(|seq| seq.saturating_add(1));
+            let kept = numbers.kept_from.filter(|(_, at)| now.duration_since(*at) < KEPT_REACH);
+            lowest(lowest(held, kept.map(|(from, _)| from)), later).unwrap_or(u64::MAX)
+        };
+        match (self.since, numbers.before) {
+            (None, _) if whole => 1,
+            (None, _) => aged(numbers.held.first()),
+            (Some(_), Some(before)) => before.saturating_add(1),
+            (Some(_), None) if whole || self.had_another_epoch(ori) => 1,
+            (Some(_), None) => aged(numbers.from),
+        }
+    }
+
+    /// Whether the facility numbered otherwise before the audited time: an epoch of which nothing is known there began
+    /// within it.
+    fn had_another_epoch(&self, ori: &Ori) -> bool {
+        self.numbers.iter().any(|((of, _), numbers)| of == ori && numbers.before.is_some())
     }
 
     fn after_ingest(&self, due: &dyn Fn(&At) -> bool, found: &mut Vec<Finding>) {

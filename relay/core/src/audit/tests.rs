@@ -152,3 +152,143 @@ fn a_number_that_a_heartbeat_states_and_ingest_never_had_is_named() {
         found.iter().map(|f| (f.epoch.clone().unwrap(), f.missing.unwrap().to_string())).collect();
     assert_eq!(named, [("e1".to_owned(), "4-5".to_owned()), ("e2".to_owned(), "1-2".to_owned())]);
 }
+
+/// What is named as missing when the books begin at `since` and INGEST has lost what `keep` does not hold. As the relay
+/// reads it: what lies before `since` is read for its number alone.
+fn gaps_since(
+    story: &Story,
+    since: jiff::Timestamp,
+    whole: bool,
+    keep: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let registry = registry();
+    let mut books = Books::since(Some(since));
+    for stored in story
+        .records
+        .iter()
+        .filter(|stored| stored.stream != Stream::Ingest || keep(&stored.sequence.to_string()))
+    {
+        let scope = if stored.stored < since { Scope::Before } else { Scope::Audited };
+        books.record(&stored.record(), scope, &registry);
+    }
+    let found = books.findings(story.now() + GRACE + GRACE, GRACE, whole);
+    found.iter().filter_map(|f| f.missing).map(|gap| gap.to_string()).collect()
+}
+
+/// The facility gives the numbers `from..=to`, each stored under the sequence of the same value.
+fn numbered(story: &mut Story, numbers: std::ops::RangeInclusive<u32>) {
+    for n in numbers {
+        let told = story.publish(n, &["fed-a"], |head| head.seq = n.into());
+        story.route(&told, &["fed-a"]).accept(&told);
+    }
+}
+
+/// As of the beginning of the next record.
+fn now(story: &mut Story) -> jiff::Timestamp {
+    story.wait(SignedDuration::from_secs(60));
+    story.now()
+}
+
+#[test]
+fn everything_that_is_lost_since_is_named_when_nothing_is_left() {
+    let mut story = Story::of(&["fed-a"]);
+    numbered(&mut story, 1..=3);
+    story.beat("e1", 3);
+    let since = now(&mut story);
+    numbered(&mut story, 4..=20);
+    story.beat("e1", 20);
+    assert_eq!(gaps_since(&story, since, false, |_| false), ["4-20"]);
+    // The heartbeat before is gone, too: only the last ten are kept.
+    story.records.retain(|r| r.stream != Stream::Heartbeats || r.stored >= since);
+    assert_eq!(gaps_since(&story, since, true, |_| false), ["1-20"], "a new stream that holds nothing");
+    assert_eq!(
+        gaps_since(&story, since, false, |n| n == "3"),
+        ["4-20"],
+        "what is held before says it as well"
+    );
+    // Nothing says what there was before: the jail does, which keeps what it sent.
+    story.beat_keeping("e1", 20, 5);
+    assert_eq!(gaps_since(&story, since, false, |_| false), ["5-20"]);
+}
+
+#[test]
+fn what_is_lost_at_the_front_and_at_the_end_of_the_audited_time_is_named() {
+    let mut story = Story::of(&["fed-a"]);
+    numbered(&mut story, 1..=3);
+    story.beat("e1", 3);
+    let since = now(&mut story);
+    numbered(&mut story, 4..=12);
+    story.beat("e1", 12);
+    let lost = |n: &str| matches!(n.parse::<u32>().unwrap(), 4..=9 | 11..=12);
+    assert_eq!(gaps_since(&story, since, false, |n| !lost(n)), ["4-9", "11-12"]);
+    // A new epoch begins within: its first numbers are due as well.
+    story.beat("e2", 2);
+    assert_eq!(gaps_since(&story, since, false, |_| true), ["1-2"]);
+}
+
+#[test]
+fn what_aged_out_of_ingest_is_not_missed() {
+    let mut story = Story::of(&["fed-a"]);
+    numbered(&mut story, 1..=3);
+    let since = now(&mut story);
+    story.beat("e1", 3).beat("e1", 3);
+    // A quiet jail: INGEST no longer begins at its first message, and holds nothing of it.
+    assert_eq!(gaps_since(&story, since, false, |_| false), [] as [&str; 0]);
+    let gone = |story: &Story| {
+        let found = found(story, |n| story.records[n].stream == Stream::Heartbeats);
+        found.iter().filter_map(|f| f.missing).count()
+    };
+    assert_eq!(gone(&story), 1, "it still begins at its first message");
+    let registry = registry();
+    let mut books = Books::since(None);
+    for stored in story.records.iter().filter(|r| r.stream == Stream::Heartbeats) {
+        books.record(&stored.record(), Scope::Audited, &registry);
+    }
+    assert_eq!(books.findings(story.now() + GRACE + GRACE, GRACE, false), []);
+    // What the jail itself still keeps cannot have aged out.
+    story.beat_keeping("e1", 3, 3);
+    let mut books = Books::since(None);
+    for stored in story.records.iter().filter(|r| r.stream == Stream::Heartbeats) {
+        books.record(&stored.record(), Scope::Audited, &registry);
+    }
+    let found = books.findings(story.now() + GRACE + GRACE, GRACE, false);
+    assert_eq!(found.iter().map(|f| f.missing.unwrap().to_string()).collect::<Vec<_>>(), ["3"]);
+    // Unless it said so long ago.
+    let long_after = story.now() + SignedDuration::from_hours(40 * 24);
+    assert_eq!(books.findings(long_after, GRACE, false), []);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// `last` numbers, of which `before` were given before the audited time and the first `aged` went by their age.
+    #[test]
+    fn whatever_is_removed_within_the_audited_time_is_named_and_nothing_else(
+        last in 1_u32..16,
+        before in 0_u32..16,
+        aged in 0_u32..16,
+        removed in proptest::collection::btree_set(1_u32..16, 0..16),
+    ) {
+        let before = before.min(last);
+        let aged = aged.min(before);
+        let mut story = Story::of(&["fed-a"]);
+        numbered(&mut story, 1..=before);
+        story.beat("e1", before.into());
+        let since = now(&mut story);
+        numbered(&mut story, before + 1..=last);
+        story.beat("e1", last.into());
+        let is_there = |n: &str| {
+            let n: u32 = n.parse().unwrap();
+            n > aged && !removed.contains(&n)
+        };
+        let found: BTreeSet<u32> = gaps_since(&story, since, aged == 0, is_there)
+            .iter()
+            .flat_map(|gap| {
+                let (first, last) = gap.split_once('-').unwrap_or((gap, gap));
+                first.parse().unwrap()..=last.parse::<u32>().unwrap()
+            })
+            .collect();
+        let expected: BTreeSet<u32> = removed.iter().copied().filter(|n| (before + 1..=last).contains(n)).collect();
+        proptest::prop_assert_eq!(found, expected);
+    }
+}

@@ -53,9 +53,32 @@ fn copies_fit_the_nodes_or_are_named() {
 
 #[test]
 fn a_server_that_is_silent_and_servers_on_one_machine_are_named() {
-    assert_eq!(codes(&places(&[answer("10.0.0.1", 3), answer("10.0.0.2", 3)])), [Code::NoAnswer]);
-    assert_eq!(codes(&places(&[answer("10.0.0.1", 2), answer("10.0.0.1", 2)])), [Code::NodesOnOneMachine]);
-    assert!(places(&[answer("0.0.0.0", 2), answer("0.0.0.0", 2)]).is_empty(), "that says nothing");
+    let of = |hosts: &[&str], addresses: &[&str]| {
+        let answers: Vec<_> = hosts
+            .iter()
+            .enumerate()
+            .map(|(n, host)| {
+                let mut answer = answer(host, 3);
+                answer.stated["server"]["name"] = format!("n{n}").into();
+                answer
+            })
+            .collect();
+        places(&answers, &addresses.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let one = [Code::NodesOnOneMachine];
+    assert_eq!(codes(&of(&["10.0.0.1", "10.0.0.2"], &[])), [Code::NoAnswer]);
+    assert!(of(&["10.0.0.1", "10.0.0.2", "10.0.0.3"], &[]).is_empty());
+    let all = of(&["10.0.0.1", "10.0.0.1", "10.0.0.1"], &[]);
+    assert!(all[0].text.contains("3 servers of 3"), "{all:?}");
+    let two = of(&["10.0.0.1", "10.0.0.2", "10.0.0.1"], &[]);
+    assert_eq!(codes(&two), one);
+    assert!(two[0].text.contains("2 servers of 3") && two[0].text.contains("n0, n2"), "{two:?}");
+    let everywhere = ["0.0.0.0", "0.0.0.0", "0.0.0.0"];
+    assert!(of(&everywhere, &[]).is_empty(), "that says nothing");
+    // What they tell their clients does.
+    assert_eq!(codes(&of(&everywhere, &["10.0.0.1:4222", "10.0.0.2:4222", "10.0.0.1:4223"])), one);
+    assert_eq!(codes(&of(&everywhere, &["[fd00::1]:4222", "[fd00::1]:4223"])), one);
+    assert!(of(&everywhere, &["10.0.0.1:4222", "10.0.0.2:4222", "10.0.0.3:4222"]).is_empty());
 }
 
 #[test]
