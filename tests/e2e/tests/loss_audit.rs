@@ -305,6 +305,11 @@ async fn what_is_taken_out_of_running_streams_is_named_alarmed_and_sent_again() 
     })
     .await
     .unwrap();
+    until("the lost record is committed again", AFTER_REDELIVERY, || async {
+        Ok((hub.routed().await?.len() == 16).then_some(()))
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
 }
 
 /// As a disk that was replaced; the server does not run.
