@@ -152,9 +152,7 @@ where
     let stream = node.js.get_stream(subject::ANSWERS).await.map_err(|error| error.to_string())?;
     let stream_created = Timestamp::from_nanosecond(stream.cached_info().created.unix_timestamp_nanos())
         .map_err(|error| error.to_string())?;
-    // A jail that knows another stream of that name starts over: its numbers mean nothing here.
-    let same = asked.stream_created == Some(stream_created);
-    let mut sequence = if same { asked.after_sequence } else { 0 };
+    let mut sequence = begin(&asked, stream_created, stream.cached_info().state.last_sequence);
     for _ in 0..limits::CATCHUP_PAGE_MAX {
         let Some(message) = next(&stream, &st, &ori, sequence + 1).await? else {
             return Ok(CatchupItem::End { more: false, sequence, stream_created });
@@ -165,6 +163,13 @@ where
         fault::point("relay.catchup.mid-page");
     }
     Ok(CatchupItem::End { more: true, sequence, stream_created })
+}
+
+/// Behind which sequence a page begins. A jail that knows another stream of that name starts over, and so does one that
+/// was further than the stream is: it was cut short, and new answers have numbers that the jail has passed.
+fn begin(asked: &CatchupRequest, stream_created: Timestamp, last_sequence: u64) -> u64 {
+    let same = asked.stream_created == Some(stream_created) && asked.after_sequence <= last_sequence;
+    if same { asked.after_sequence } else { 0 }
 }
 
 async fn next(

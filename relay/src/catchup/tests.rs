@@ -1,5 +1,5 @@
 //! How many requests are in work at any moment, of one facility and of all, and that everybody's turn comes. What a page
-//! holds: `tests/e2e`.
+//! holds, but for where it begins: `tests/e2e`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::stream;
+use sallyport_proto::provenance::Provenance;
 use tokio::sync::{mpsc, watch};
 
 use super::*;
@@ -193,4 +194,16 @@ async fn what_is_in_work_goes_on_over_a_new_subscription_and_still_counts() {
     assert_eq!(desk.attend(again, &shutdown, serve, send_away).await, Ended::NoMore);
     let away = tokio::time::timeout(PATIENCE, seen.recv()).await.unwrap();
     assert_eq!(away, Some(Became::SentAway(BUSY.into(), SERVED_AT_ONCE_OF_ONE)));
+}
+
+#[test]
+fn a_jail_goes_on_where_it_was_unless_the_stream_is_another_one_or_was_cut_short() {
+    let asked = CatchupRequest {
+        provenance: Provenance::of(&"zz-test".parse().unwrap(), "test/0"),
+        after_sequence: 7,
+        stream_created: Some(Timestamp::UNIX_EPOCH),
+    };
+    assert_eq!(begin(&asked, Timestamp::UNIX_EPOCH, 7), 7);
+    assert_eq!(begin(&asked, Timestamp::UNIX_EPOCH, 6), 0);
+    assert_eq!(begin(&asked, Timestamp::MAX, 9), 0);
 }
