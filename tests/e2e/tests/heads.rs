@@ -109,10 +109,7 @@ async fn a_stream_that_was_made_anew_is_an_alarm_at_the_agency_until_its_notices
     let lost = says("the alarm", &|says| says["lost"] == true).await;
     assert_eq!((&lost["not_there"], &lost["rank"]), (&Value::from(3), &Value::from(0)), "{lost}");
     let words = world.command(BRIDGE, &["status"]).unwrap().stdout.join("\n");
-    assert!(
-        words.contains("MADE ANEW") && words.contains("we hold 3 notices that it does not"),
-        "{words}"
-    );
+    assert!(words.contains("MADE ANEW") && words.contains("we hold 3 notices that it does not"), "{words}");
     let log = world.log_of(BRIDGE);
     assert!(log.contains("was made anew and does not hold what it held for us"), "{log}");
 
