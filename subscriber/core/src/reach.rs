@@ -79,10 +79,10 @@ pub struct Mark {
     pub rank: u64,
     /// and up to where it counts.
     pub sequence: u64,
-    /// When the last head came,
+    /// When the last head came.
     pub heard: Timestamp,
-    /// and when the last one that reached as far as the furthest.
-    pub confirmed: Timestamp,
+    /// Since when only heads with lower numbers came.
+    pub behind_since: Option<Timestamp>,
     /// Since when fewer came than were sent.
     pub short_since: Option<Timestamp>,
     /// The last break.
@@ -127,7 +127,7 @@ impl Mark {
             rank: head.rank,
             sequence: head.last_sequence,
             heard: now,
-            confirmed: now,
+            behind_since: None,
             short_since: None,
             broken: None,
         };
@@ -143,9 +143,10 @@ impl Mark {
         }
         if head.last_sequence < before.sequence {
             // Of two nodes one may be behind, but not for long; a stream that was cut short stays so.
-            let fell = head.rank < before.rank && now.duration_since(before.confirmed) >= FELL_AFTER;
+            let since = before.behind_since.unwrap_or(now);
+            let fell = head.rank < before.rank && now.duration_since(since) >= FELL_AFTER;
             if !fell {
-                return older(before);
+                return older(Self { behind_since: Some(since), ..before });
             }
         }
         let rise = if head.last_sequence < before.sequence { None } else { before.rise(head) };

@@ -103,7 +103,7 @@ fn counted(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<
 
 fn read(db: &Connection) -> Result<Option<Mark>, StoreError> {
     let what = "read the reach";
-    let sql = "SELECT created, base_rank, base_sequence, rank, sequence, heard_us, confirmed_us, short_since_us, \
+    let sql = "SELECT created, base_rank, base_sequence, rank, sequence, heard_us, behind_since_us, short_since_us, \
                break_us, break_kept, break_owed, break_told_us, break_acknowledged FROM reach";
     let mut read = db.prepare_cached(sql).what(what)?;
     let row = read.query_row([], |row| {
@@ -125,7 +125,7 @@ fn read(db: &Connection) -> Result<Option<Mark>, StoreError> {
             rank: unsigned(row, 3)?,
             sequence: unsigned(row, 4)?,
             heard,
-            confirmed: time(row, 6)?.unwrap_or(heard),
+            behind_since: time(row, 6)?,
             short_since: time(row, 7)?,
             broken,
         })
@@ -135,7 +135,7 @@ fn read(db: &Connection) -> Result<Option<Mark>, StoreError> {
 
 fn write(tx: &Transaction<'_>, mark: &Mark) -> Result<(), StoreError> {
     let sql = "INSERT OR REPLACE INTO reach (one, created, base_rank, base_sequence, rank, sequence, heard_us, \
-               confirmed_us, short_since_us, break_us, break_kept, break_owed, break_told_us, break_acknowledged) \
+               behind_since_us, short_since_us, break_us, break_kept, break_owed, break_told_us, break_acknowledged) \
                VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     let mut write = tx.prepare_cached(sql).what("write the reach")?;
     let broken = mark.broken.as_ref();
@@ -146,7 +146,7 @@ fn write(tx: &Transaction<'_>, mark: &Mark) -> Result<(), StoreError> {
         signed(mark.rank),
         signed(mark.sequence),
         micros(mark.heard),
-        micros(mark.confirmed),
+        mark.behind_since.map(micros),
         mark.short_since.map(micros),
         broken.map(|broken| micros(broken.at)),
         broken.map_or(0, |broken| signed(broken.kept)),

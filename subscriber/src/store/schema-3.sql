@@ -5,8 +5,8 @@ ALTER TABLE notice ADD COLUMN stored_us INTEGER NOT NULL DEFAULT 0;
 UPDATE notice SET stored_us = t6_us;
 CREATE INDEX notice_by_place ON notice (stored_us, sequence);
 
--- When the last head came that reached as far as the furthest, and the last break: the relay's stream became another one.
-ALTER TABLE reach ADD COLUMN confirmed_us INTEGER;
+-- Since when only heads with lower numbers came, and the last break: the relay's stream became another one.
+ALTER TABLE reach ADD COLUMN behind_since_us INTEGER;
 ALTER TABLE reach ADD COLUMN break_us INTEGER;               -- when, by the broker
 ALTER TABLE reach ADD COLUMN break_kept INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE reach ADD COLUMN break_owed INTEGER NOT NULL DEFAULT 0;
