@@ -24,7 +24,6 @@ use sallyport_relay_core::{
 use tokio::time::MissedTickBehavior;
 
 use crate::{
-    http::STALE_AFTER,
     node::Node,
     sweep::{Extent, extent},
     track::store::{
@@ -190,12 +189,10 @@ impl Heads {
 fn count(loaded: &Loaded, due: Vec<Due>, extent: &Extent) -> Result<Option<Counted>, StoreError> {
     let positions = loaded.positions()?;
     let now = clock::now();
-    let is_whole =
-        |position: &&Position| position.whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER);
     let of_now = |position: &&Position| {
         position.created == extent.created.to_string() && position.sequence <= extent.last
     };
-    let position = positions.get(&Stream::Deliver).filter(is_whole).filter(of_now);
+    let position = positions.get(&Stream::Deliver).filter(|position| position.is_whole(now)).filter(of_now);
     let Some(position) = position else { return Ok(None) };
     let (created, sequence) = (position.created.clone(), position.sequence);
     let mut ranks = Vec::with_capacity(due.len());

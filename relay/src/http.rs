@@ -34,8 +34,6 @@ use crate::{
     track::store::Positions,
 };
 
-/// A model that was not known to be whole for so long is stale: what it says is UNKNOWN, never fine.
-pub const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// A message of a jail waits so long for its answer before intake counts as standing still: several ack_waits, and leader
 /// changes.
 const UNANSWERED_AFTER: SignedDuration = SignedDuration::from_secs(40);
@@ -96,8 +94,8 @@ impl Health {
     pub fn judge(&self, connected: bool, now: Timestamp) -> Verdict {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let stale = Stream::ALL.iter().filter(|stream| {
-            let whole_at = seen.as_ref().and_then(|seen| seen.positions.get(stream)?.whole_at);
-            whole_at.is_none_or(|at| now.duration_since(at) > STALE_AFTER)
+            let position = seen.as_ref().and_then(|seen| seen.positions.get(stream));
+            position.is_none_or(|position| !position.is_whole(now))
         });
         let stale_streams: Vec<&'static str> = stale.map(|stream| stream.name()).collect();
         let (unanswered, oldest) = seen.as_ref().map(|seen| seen.unanswered).unwrap_or_default();

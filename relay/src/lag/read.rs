@@ -20,12 +20,9 @@ use super::{
     Deliveries, Kind, Lag, Latency, Lead, NotPassedOn, Oldest, Overall, Parked, Refused, StageFigures, State,
     StreamAge, Unanswered, Unreadable, Unsubscribed,
 };
-use crate::{
-    http::STALE_AFTER,
-    track::store::{
-        Loaded, Positions, StoreError,
-        value::{Columns, micros},
-    },
+use crate::track::store::{
+    Loaded, Positions, STALE_AFTER, StoreError,
+    value::{Columns, micros},
 };
 
 /// A receipt that the relay believes goes on to the jail within milliseconds; a leader change takes 9 s, a redelivery 15.

@@ -19,12 +19,9 @@ use sallyport_relay_core::{
     ledger::{Stream, rows::HeartbeatRow},
 };
 
-use crate::{
-    http::STALE_AFTER,
-    track::store::{
-        Loaded, StoreError,
-        value::{Columns, micros, number},
-    },
+use crate::track::store::{
+    Loaded, StoreError,
+    value::{Columns, micros, number},
 };
 
 /// Rows of one look: the rest comes with the next ones.
@@ -104,7 +101,7 @@ impl Numbers {
         now: Timestamp,
         grace: SignedDuration,
     ) -> Result<Option<View>, StoreError> {
-        if !is_whole(loaded, now)? {
+        if !loaded.is_whole(&NEEDED, now)? {
             return Ok(None);
         }
         let made = loaded.made()?;
@@ -302,14 +299,6 @@ impl Numbers {
         let epoch = (key.clone(), 0)..=(key.clone(), u64::MAX);
         self.unrouted.range(epoch).map(|((_, seq), _)| Gap { first: *seq, last: *seq })
     }
-}
-
-fn is_whole(loaded: &Loaded, now: Timestamp) -> Result<bool, StoreError> {
-    let positions = loaded.positions()?;
-    Ok(NEEDED.iter().all(|stream| {
-        let whole_at = positions.get(stream).and_then(|position| position.whole_at);
-        whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
-    }))
 }
 
 /// Numbers that INGEST lost: as ranges, as many as were held.

@@ -11,7 +11,13 @@ mod pulse;
 mod tests;
 mod unmatched;
 
-use std::{collections::BTreeMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use sallyport_link::{clock, publish::chain};
@@ -144,8 +150,10 @@ impl Mend {
         seen.waits = waits;
         self.show(&epochs, now);
         let silent = seen.silence.judge(&self.node.registry.load(), &epochs, now);
+        let lacking: BTreeSet<&Key> =
+            epochs.iter().filter(|one| one.count() > 0).map(|one| &one.key).collect();
         seen.cases.retain(|key, case| {
-            let gone = !epochs.iter().any(|one| one.key == *key && one.count() > 0);
+            let gone = !lacking.contains(key);
             if gone && !case.alarmed.is_empty() {
                 tracing::info!(ori = %key.0, epoch = key.1, "nothing of this facility is missing any more");
             }

@@ -11,9 +11,14 @@ use super::look::{Compared, Numbers};
 use crate::track::store::{Loaded, StoreError};
 
 /// A heartbeat comes once a minute: after three that did not come the jail is silent, whatever it says about events.
-pub(crate) const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(180);
+pub(super) const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(180);
 /// Silent facilities that `/healthz` names: a country has thousands, and a cut line silences a state.
 pub(crate) const SILENT_NAMED_MAX: usize = 200;
+
+/// By the age of its last heartbeat; one that never spoke is silent, too.
+fn is_silent(age: Option<SignedDuration>) -> bool {
+    age.is_none_or(|age| age >= SILENT_AFTER)
+}
 
 /// How one facility is, by its last heartbeat, for `lag`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,13 +57,13 @@ pub(crate) fn pulses(loaded: &Loaded, registry: &Registry, now: Timestamp) -> Re
         registry.facilities.keys().map(|ori| (ori.clone(), never(ori))).collect();
     // By facility, the newest epoch last: it is the one in force.
     for beat in loaded.heartbeats()? {
-        let age_s = now.duration_since(beat.stored).as_secs();
+        let age = now.duration_since(beat.stored);
         let pulse = Pulse {
             ori: beat.ori.clone(),
             epoch: Some(beat.epoch),
             seq: beat.seq,
-            heartbeat_age_s: Some(age_s),
-            silent: age_s >= SILENT_AFTER.as_secs(),
+            heartbeat_age_s: Some(age.as_secs()),
+            silent: is_silent(Some(age)),
             outbox_depth: beat.outbox_depth,
             outbox_oldest: beat.outbox_oldest,
             missing: Vec::new(),
@@ -114,7 +119,7 @@ impl Silence {
         let silent: Vec<Silent> = registry
             .facilities
             .keys()
-            .filter(|ori| age(ori).is_none_or(|age| age >= SILENT_AFTER))
+            .filter(|ori| is_silent(age(ori)))
             .map(|ori| Silent { ori: ori.clone(), heartbeat_age_s: age(ori).map(|age| age.as_secs()) })
             .collect();
         let fell: BTreeSet<Ori> =

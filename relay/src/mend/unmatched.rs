@@ -11,7 +11,6 @@ use sallyport_proto::ids::{EventId, Ori};
 use sallyport_relay_core::{dense::Dense, ledger::Stream};
 
 use crate::{
-    http::STALE_AFTER,
     metrics::{Metrics, of_stream},
     track::store::{
         Loaded, StoreError,
@@ -53,12 +52,7 @@ impl Unmatched {
         now: Timestamp,
         grace: SignedDuration,
     ) -> Result<(), StoreError> {
-        let positions = loaded.positions()?;
-        let is_whole = |stream: &Stream| {
-            let whole_at = positions.get(stream).and_then(|position| position.whole_at);
-            whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
-        };
-        if !NEEDED.iter().all(is_whole) {
+        if !loaded.is_whole(&NEEDED, now)? {
             return Ok(());
         }
         let made = loaded.made()?;

@@ -11,7 +11,7 @@ use sallyport_proto::{
     registry::Registry,
     subject::{self, DeliverSubject},
 };
-use sallyport_relay_core::dense::Gap;
+use sallyport_relay_core::dense::{Dense, Gap};
 
 use crate::archive::segment::Record;
 
@@ -23,12 +23,12 @@ pub(super) struct Unrouted<'a> {
     registry: &'a Registry,
     routed: HashSet<Key>,
     refused: HashSet<Digest>,
-    sequences: Vec<Gap>,
+    sequences: Dense,
 }
 
 impl<'a> Unrouted<'a> {
     pub(super) fn new(registry: &'a Registry) -> Self {
-        Self { registry, routed: HashSet::new(), refused: HashSet::new(), sequences: Vec::new() }
+        Self { registry, routed: HashSet::new(), refused: HashSet::new(), sequences: Dense::default() }
     }
 
     /// Takes in one record of `stream`.
@@ -66,15 +66,12 @@ impl<'a> Unrouted<'a> {
         if routed || self.refused.contains(&Digest::of(&record.payload)) {
             return;
         }
-        match self.sequences.last_mut() {
-            Some(gap) if gap.last + 1 == record.sequence => gap.last = record.sequence,
-            _ => self.sequences.push(Gap { first: record.sequence, last: record.sequence }),
-        }
+        self.sequences.insert(record.sequence);
     }
 
     /// Sequences of INGEST.
     pub(super) fn sequences(self) -> Vec<Gap> {
-        self.sequences
+        self.sequences.ranges().collect()
     }
 }
 

@@ -14,10 +14,7 @@ use sallyport_relay_core::{
 };
 
 use super::{Error, NoticeTrace, Original, StageTrace, Trace, assemble};
-use crate::{
-    http::STALE_AFTER,
-    track::store::{Loaded, StoreError},
-};
+use crate::track::store::{Loaded, StoreError};
 
 /// Reads everything about `event` that the streams hold, as this node's user. `facility` decides when several facilities
 /// have an event of this id.
@@ -62,10 +59,7 @@ fn find(store_dir: &Path, event: &EventId, facility: Option<&Ori>, now: Timestam
 
 fn places(loaded: &Loaded, ori: Ori, event: &EventId, now: Timestamp) -> Result<Found, StoreError> {
     let positions = loaded.positions()?;
-    let fresh = |stream: &Stream| {
-        let whole_at = positions.get(stream).and_then(|position| position.whole_at);
-        whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
-    };
+    let fresh = |stream: &Stream| positions.get(stream).is_some_and(|position| position.is_whole(now));
     let mut places = BTreeSet::new();
     let mut notices = Vec::new();
     for row in loaded.ingested(&ori, event)? {

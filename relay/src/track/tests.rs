@@ -61,6 +61,16 @@ async fn make_stream(js: &jetstream::Context, stream: Stream) {
     js.create_stream(Config { name: stream.name().into(), subjects, ..Config::default() }).await.unwrap();
 }
 
+/// A server with every stream, a folder for the model, and somebody who may do anything.
+async fn streams() -> (Server, tempfile::TempDir, jetstream::Context) {
+    let server = start();
+    let js = login(&server, "all").await;
+    for (stream, _) in SUBJECTS {
+        make_stream(&js, stream).await;
+    }
+    (server, tempfile::tempdir().unwrap(), js)
+}
+
 async fn publish(js: &jetstream::Context, records: &[Stored]) {
     for record in records {
         let ack = js.publish(record.subject.clone(), record.payload.clone().into()).await.unwrap();
@@ -128,11 +138,7 @@ fn told(story: &mut Story, n: u32) -> Told {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folds_what_is_there_follows_what_comes_and_builds_the_same_again() {
-    let (server, dir) = (start(), tempfile::tempdir().unwrap());
-    let js = login(&server, "all").await;
-    for (stream, _) in SUBJECTS {
-        make_stream(&js, stream).await;
-    }
+    let (server, dir, js) = streams().await;
     let mut story = Story::of(&["fed-a"]);
     let first = told(&mut story, 1);
     story.receipt(&first, "fed-a", ReceiptLevel::Received);
@@ -180,11 +186,7 @@ async fn folds_what_is_there_follows_what_comes_and_builds_the_same_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_was_made_anew_means_building_again() {
-    let (server, dir) = (start(), tempfile::tempdir().unwrap());
-    let js = login(&server, "all").await;
-    for (stream, _) in SUBJECTS {
-        make_stream(&js, stream).await;
-    }
+    let (server, dir, js) = streams().await;
     let mut story = Story::of(&["fed-a"]);
     told(&mut story, 1);
     told(&mut story, 2);
@@ -207,11 +209,7 @@ async fn a_stream_that_was_made_anew_means_building_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_and_a_deleted_reader_lose_nothing() {
-    let (mut server, dir) = (start(), tempfile::tempdir().unwrap());
-    let js = login(&server, "all").await;
-    for (stream, _) in SUBJECTS {
-        make_stream(&js, stream).await;
-    }
+    let (mut server, dir, js) = streams().await;
     let mut story = Story::of(&["fed-a"]);
     told(&mut story, 1);
     publish(&js, &story.records).await;
@@ -241,11 +239,7 @@ async fn a_killed_server_and_a_deleted_reader_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_taken_out_of_a_stream_that_runs_on_is_taken_out_of_the_model() {
-    let (server, dir) = (start(), tempfile::tempdir().unwrap());
-    let js = login(&server, "all").await;
-    for (stream, _) in SUBJECTS {
-        make_stream(&js, stream).await;
-    }
+    let (server, dir, js) = streams().await;
     let mut story = Story::of(&["fed-a"]);
     let first = told(&mut story, 1);
     let second = told(&mut story, 2);

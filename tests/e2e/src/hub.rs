@@ -1,9 +1,11 @@
 //! The hub's streams, seen by a user that only tests have: what is stored, where, and how often.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use async_nats::jetstream::{self, consumer::PullConsumer, message::StreamMessage};
 use sallyport_proto::{
-    answer::Answer,
+    answer::{Answer, Body},
     ids::{EventId, Ori},
     notice::Notice,
     operations::Parked,
@@ -100,6 +102,15 @@ impl Hub {
     pub async fn answers(&self, ori: &Ori) -> Result<Vec<Answer>> {
         let messages = self.all(subject::ANSWERS, &format!("hub.v1.answer.*.{ori}.>")).await?;
         messages.iter().map(|m| Ok(Answer::open(&m.payload, self.registry.relay_keys())?)).collect()
+    }
+
+    /// The numbers that one facility was asked to send again, by all requests so far.
+    pub async fn asked_again(&self, ori: &Ori) -> Result<BTreeSet<u64>> {
+        let asked = self.answers(ori).await?.into_iter().filter_map(|answer| match answer.body {
+            Body::Resend(request) => Some(request.seqs),
+            _ => None,
+        });
+        Ok(asked.flatten().collect())
     }
 
     /// Every receipt, opened with the key of the subscriber on whose subject it stands.

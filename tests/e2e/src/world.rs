@@ -12,7 +12,7 @@ use sallyport_proto::{ids::Ori, key::SigningKey, registry::Registry};
 use programs::Running;
 pub use programs::{AGENT, Build, RELAY, SUBSCRIBER};
 
-use crate::{FakeAgency, FakeJail, Hub, day};
+use crate::{Day, FakeAgency, FakeJail, Hub, day, patience};
 
 /// `provision` makes eight streams and a few durables, each synced to disk.
 const PROVISION_DEADLINE: Duration = Duration::from_secs(60);
@@ -51,6 +51,17 @@ impl World {
         world.server.restart()?;
         world.provision()?;
         Ok(world)
+    }
+
+    /// Everybody runs, and a day of one jail is acknowledged: 16 custodies. `prepare` changes configurations before.
+    pub async fn after_a_day(ori: &str, prepare: impl FnOnce(&Self)) -> Result<(Self, Day)> {
+        let mut world = Self::provisioned(|_| {}).await?;
+        prepare(&world);
+        world.start_everything()?;
+        let mut day = Day::of(ori);
+        day.export(&world, 16)?;
+        day.acknowledged(&world, patience::SOON).await?;
+        Ok((world, day))
     }
 
     /// Provisioned, with every relay node of the instance running.

@@ -36,12 +36,7 @@ async fn heads(world: &World) -> Vec<SubscriberHead> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agency_sees_its_number_rise_and_a_notice_that_was_taken_from_it() {
-    let mut world = World::provisioned(|_| {}).await.unwrap();
-    in_a_hurry(&world);
-    world.start_everything().unwrap();
-    let mut day = Day::of(JAIL);
-    day.export(&world, 16).unwrap();
-    day.acknowledged(&world, SOON).await.unwrap();
+    let (mut world, mut day) = World::after_a_day(JAIL, in_a_hurry).await.unwrap();
     let hub = world.hub().await.unwrap();
     let sent = async || hub.notices(OFFICE).await.unwrap().len() as u64;
     let agree = async |what: &str, number: u64, missing: u64| {

@@ -68,6 +68,12 @@ impl Loaded {
         positions(&self.connection)
     }
 
+    /// Whether it is known to hold everything of these streams at `now`.
+    pub(crate) fn is_whole(&self, streams: &[Stream], now: jiff::Timestamp) -> Result<bool, StoreError> {
+        let positions = self.positions()?;
+        Ok(streams.iter().all(|stream| positions.get(stream).is_some_and(|position| position.is_whole(now))))
+    }
+
     /// Which model this is: another number means that facts which were read before may be gone.
     pub(crate) fn made(&self) -> Result<i64, StoreError> {
         let query = || self.connection.query_row("SELECT made FROM model", [], |row| row.get(0));

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
 use sallyport_relay_core::{
     dense::Gap,
@@ -91,6 +91,9 @@ impl StoreError {
     }
 }
 
+/// A model that was not known to be whole for so long is stale: what it says is UNKNOWN, never fine.
+pub const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
 /// How far one stream is folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -100,6 +103,13 @@ pub struct Position {
     pub sequence: u64,
     /// When the model was last known to hold everything of the stream.
     pub whole_at: Option<Timestamp>,
+}
+
+impl Position {
+    /// Whether the model is known to hold everything of the stream at `now`.
+    pub fn is_whole(&self, now: Timestamp) -> bool {
+        self.whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
+    }
 }
 
 /// Positions by stream; a stream that was never read has none.

@@ -48,7 +48,7 @@ pub(super) fn half_open(world: &mut World) -> Result<Done> {
 fn broken(world: &mut World, lasting: Duration, how: &str, break_it: impl Fn(&Link)) -> Result<Done> {
     let connections = |world: &World, name: &str| world.log_of(name).matches(CONNECTED).count();
     let before: BTreeMap<String, usize> =
-        world.from_the_start().into_iter().map(|name| (name.clone(), connections(world, &name))).collect();
+        world.running("").into_iter().map(|name| (name.clone(), connections(world, &name))).collect();
     let (hit, note) = some(world, lasting, how, break_it)?;
     for name in hit {
         let known = before.get(&name).copied().unwrap_or_default();

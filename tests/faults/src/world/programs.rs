@@ -119,7 +119,10 @@ impl World {
 
     /// How often any program panicked so far; a panic in a task does not end its program.
     pub fn panics(&self) -> usize {
-        self.from_the_start().iter().map(|name| self.log_of(name).matches("panicked at").count()).sum()
+        super::everybody(&self.instance)
+            .iter()
+            .map(|name| self.log_of(name).matches("panicked at").count())
+            .sum()
     }
 
     /// Running programs whose names begin so.
