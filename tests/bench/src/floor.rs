@@ -1,31 +1,34 @@
 //! The floors: what three durable hops over NATS cost on this very server, with the habits of the product and none of its
 //! logic. Publisher -> A, a hop pulls A and publishes to B, a hop pulls B and publishes to C, a sink pulls C; 500-byte
-//! payloads, 256 in flight per hop, pull batches of 64, plain acks. With signatures it is the signed floor.
+//! payloads, 256 in flight per hop, pull batches of 64, plain acks. With signatures it is the signed floor. B may have a
+//! durable and a connection for each of many agencies, as the product's DELIVER has.
 //!
-//! Under 200 lines, and a change here is a commit of its own: every ratio of the bench stands on it.
+//! Little, and a change here is a commit of its own: every ratio of the bench stands on it.
+
+mod hop;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use async_nats::jetstream::{
-    self, Context, Message,
+    self, Context,
     consumer::{AckPolicy, PullConsumer, pull},
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hdrhistogram::Histogram;
 use sallyport_proto::key::{Signer, SigningKey};
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::{
-    percentiles,
-    signatures::{Shares, Work},
-};
+use self::hop::Hop;
+use crate::signatures::{Shares, Work};
 
 const STREAMS: [&str; 3] = ["FLOOR_A", "FLOOR_B", "FLOOR_C"];
+/// Messages go to `<subject>.<agency>`.
 const SUBJECTS: [&str; 3] = ["floor.a", "floor.b", "floor.c"];
-const DURABLE: &str = "floor";
+/// The place of B.
+const AGENCIES_AT: usize = 1;
 const PAYLOAD: &[u8; 500] = &[b'x'; 500];
 const IN_FLIGHT: usize = 256;
 const PULL_BATCH: usize = 64;
@@ -44,6 +47,8 @@ pub struct Floor {
     pub login: (&'static str, &'static str),
     /// Of each stream and durable.
     pub replicas: usize,
+    /// Durables on B: message after message for another one.
+    pub agencies: usize,
     /// Signs, and verifies.
     pub keys: (Signer, SigningKey),
 }
@@ -65,11 +70,9 @@ impl Floor {
         let began = Instant::now();
         let mut hops = JoinSet::new();
         for (place, share) in [shares.route, shares.receive, shares.back].into_iter().enumerate() {
-            self.make_stream(&setup, STREAMS[place], SUBJECTS[place]).await?;
-            // A connection each, as programs of their own have.
+            let from = self.make_stream(&setup, place).await?;
+            let onward = SUBJECTS.get(place + 1).map(|subject| (*subject, self.durables_on(place + 1)));
             let js = self.connect().await?;
-            let from: PullConsumer = js.get_consumer_from_stream(DURABLE, STREAMS[place]).await?;
-            let onward = SUBJECTS.get(place + 1).copied();
             let hop = Hop { from, js, onward, n, work: Work::new(&self.keys, share, PAYLOAD), began };
             hops.spawn(async move { Ok::<_, anyhow::Error>((place, hop.run().await?)) });
         }
@@ -91,12 +94,18 @@ impl Floor {
         Ok(jetstream::new(options.connect(&self.url).await.context("log in as the floor's user")?))
     }
 
-    async fn make_stream(&self, js: &Context, name: &str, subject: &str) -> Result<()> {
+    fn durables_on(&self, place: usize) -> usize {
+        if place == AGENCIES_AT { self.agencies } else { 1 }
+    }
+
+    /// The stream anew, and its durables, a connection each, as programs of their own have.
+    async fn make_stream(&self, js: &Context, place: usize) -> Result<Vec<PullConsumer>> {
+        let (name, subject) = (STREAMS[place], SUBJECTS[place]);
         // Absent the first time.
         let _ = js.delete_stream(name).await;
         let config = Config {
             name: name.into(),
-            subjects: vec![subject.into()],
+            subjects: vec![format!("{subject}.*")],
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::New,
             storage: StorageType::File,
@@ -108,16 +117,24 @@ impl Floor {
             ..Config::default()
         };
         let stream = js.create_stream(config).await.with_context(|| format!("create {name}"))?;
-        let durable = pull::Config {
-            durable_name: Some(DURABLE.into()),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
-            max_ack_pending: IN_FLIGHT as i64,
-            max_deliver: -1,
-            num_replicas: self.replicas,
-            ..pull::Config::default()
-        };
-        stream.create_consumer(durable).await.map(drop).with_context(|| format!("a durable on {name}"))
+        let mut durables = Vec::new();
+        for agency in 0..self.durables_on(place) {
+            let durable = pull::Config {
+                durable_name: Some(format!("floor-{agency}")),
+                filter_subject: format!("{subject}.{agency}"),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: ACK_WAIT,
+                max_ack_pending: IN_FLIGHT as i64,
+                max_deliver: -1,
+                num_replicas: self.replicas,
+                ..pull::Config::default()
+            };
+            let made = stream.create_consumer(durable).await;
+            let made = made.with_context(|| format!("a durable on {name}"))?;
+            let own = self.connect().await?;
+            durables.push(own.get_consumer_from_stream(&made.cached_info().name, name).await?);
+        }
+        Ok(durables)
     }
 }
 
@@ -137,63 +154,16 @@ async fn publish(js: Context, n: u64, every: Option<Duration>, began: Instant, w
         let js = &js;
         async move {
             worked?;
-            send(js, SUBJECTS[0], Bytes::copy_from_slice(&payload)).await
+            send(js, format!("{}.0", SUBJECTS[0]), Bytes::copy_from_slice(&payload)).await
         }
     });
     sends.try_buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
-async fn send(js: &Context, subject: &'static str, payload: Bytes) -> Result<()> {
+async fn send(js: &Context, subject: String, payload: Bytes) -> Result<()> {
     js.publish(subject, payload).await?.await.map(drop).context("PubAck")
 }
 
 fn micros_since(began: Instant) -> u64 {
     began.elapsed().as_micros() as u64
-}
-
-/// One durable hop.
-struct Hop {
-    from: PullConsumer,
-    js: Context,
-    onward: Option<&'static str>,
-    n: u64,
-    work: Work,
-    began: Instant,
-}
-
-impl Hop {
-    /// Passes on `n` messages; gives how long after its publishing each was pulled here.
-    async fn run(self) -> Result<Histogram<u64>> {
-        let pulls = self.from.stream().max_messages_per_batch(PULL_BATCH).messages().await?;
-        let mut batches = pulls.ready_chunks(PULL_BATCH);
-        let mut waited_us = percentiles::histogram();
-        let mut in_flight = FuturesUnordered::new();
-        let mut done = 0;
-        while done < self.n {
-            // Both branches only receive.
-            tokio::select! {
-                biased;
-                Some(passed) = in_flight.next() => { passed?; done += 1; }
-                Some(batch) = batches.next(), if in_flight.len() + PULL_BATCH <= IN_FLIGHT => {
-                    self.work.batch()?;
-                    for message in batch {
-                        let message = message?;
-                        let published = message.payload.first_chunk().context("a stamp")?;
-                        let waited = micros_since(self.began).saturating_sub(u64::from_le_bytes(*published));
-                        waited_us.saturating_record(waited);
-                        self.work.each()?;
-                        in_flight.push(self.pass_on(message));
-                    }
-                }
-            }
-        }
-        Ok(waited_us)
-    }
-
-    async fn pass_on(&self, message: Message) -> Result<()> {
-        if let Some(subject) = self.onward {
-            send(&self.js, subject, message.payload.clone()).await?;
-        }
-        message.ack().await.map_err(|error| anyhow!("ack: {error}"))
-    }
 }

@@ -100,7 +100,7 @@ pub fn floor(stage: &Stage, replicas: usize) -> Result<Floor> {
     let pair = KeyPair::new_service();
     let signer = Signer::from_seed(&pair.seed().context("a seed")?).context("a signing key")?;
     let key = pair.public_key().parse().context("a public key")?;
-    Ok(Floor { url: stage.url(), login: stage::FLOOR_LOGIN, replicas, keys: (signer, key) })
+    Ok(Floor { url: stage.url(), login: stage::FLOOR_LOGIN, replicas, agencies: 1, keys: (signer, key) })
 }
 
 /// One run of a floor.

@@ -21,6 +21,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result};
 use sallyport_bench::{
     floor,
+    floor::Floor,
     signatures::{BARE, WAY_FROM_OUTBOX},
 };
 
@@ -58,7 +59,7 @@ pub fn run(options: &Options, dir: &Path, say: &dyn Fn(&str)) -> Result<Report> 
     let quiet = scenario::quiet(&mut country, &runtime)?;
     quiet.iter().for_each(|program| say(&format!("  {}", program.quiet())));
     say("Floors ...");
-    let before = floors(&country, &runtime)?;
+    let before = floors(&country, options.size.subscribers, &runtime)?;
     let mut runs = Vec::new();
     let mut play = |scenario: Scenario, country: &mut world::Country| -> Result<()> {
         say(&format!("{scenario} ..."));
@@ -74,7 +75,7 @@ pub fn run(options: &Options, dir: &Path, say: &dyn Fn(&str)) -> Result<Report> 
     if let Some(kill_every) = options.kill_every {
         play(Scenario::Day { events, over, kill_every: Some(kill_every) }, &mut country)?;
     }
-    let after = floors(&country, &runtime)?;
+    let after = floors(&country, options.size.subscribers, &runtime)?;
     country.end()?;
     Ok(Report { machine, size: options.size.clone(), quiet, floors: before.mean(&after), runs })
 }
@@ -84,11 +85,23 @@ pub fn grow(replicas: usize, quick: bool, dir: &Path, say: &dyn Fn(&str)) -> Res
     growth::measure(replicas, quick, dir, say)
 }
 
-fn floors(country: &world::Country, runtime: &tokio::runtime::Runtime) -> Result<FloorRates> {
-    let floor = floor(&country.stage, country.stage.instance.replicas)?;
-    let rate = |shares| -> Result<f64> {
+fn floors(
+    country: &world::Country,
+    agencies: usize,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<FloorRates> {
+    let [one, each] = [1, agencies].map(|agencies| {
+        let floor = floor(&country.stage, country.stage.instance.replicas)?;
+        anyhow::Ok(Floor { agencies, ..floor })
+    });
+    let (one, each) = (one?, each?);
+    let rate = |floor: &Floor, shares| -> Result<f64> {
         let reached = runtime.block_on(floor.run(FLOOR_MESSAGES, None, shares))?;
         Ok(FLOOR_MESSAGES as f64 / reached.whole.as_secs_f64())
     };
-    Ok(FloorRates { bare_per_s: rate(BARE)?, signed_per_s: rate(WAY_FROM_OUTBOX)? })
+    Ok(FloorRates {
+        bare_per_s: rate(&one, BARE)?,
+        signed_per_s: rate(&one, WAY_FROM_OUTBOX)?,
+        agencies_per_s: rate(&each, WAY_FROM_OUTBOX)?,
+    })
 }

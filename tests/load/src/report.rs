@@ -14,6 +14,8 @@ pub struct FloorRates {
     pub bare_per_s: f64,
     /// The same with the product's signatures.
     pub signed_per_s: f64,
+    /// The same with a durable and a connection for each agency in the middle.
+    pub agencies_per_s: f64,
 }
 
 impl FloorRates {
@@ -21,6 +23,7 @@ impl FloorRates {
         Self {
             bare_per_s: (self.bare_per_s + other.bare_per_s) / 2.0,
             signed_per_s: (self.signed_per_s + other.signed_per_s) / 2.0,
+            agencies_per_s: (self.agencies_per_s + other.agencies_per_s) / 2.0,
         }
     }
 }
@@ -153,10 +156,12 @@ impl Report {
         self.runs.iter().all(|run| run.lost == 0 && run.bad == 0)
     }
 
-    /// The rate at which a backlog was drained, as a share of the signed floor.
-    pub fn backlog_ratio(&self) -> Option<f64> {
+    /// The rate at which a backlog was drained, as a share of the signed floor: of the one with one durable in the middle,
+    /// and of the one with as many as there are agencies.
+    pub fn backlog_ratio(&self) -> Option<(f64, f64)> {
         let backlog = self.runs.iter().find(|run| matches!(run.scenario, Scenario::Backlog { .. }))?;
-        Some(backlog.events_per_s / self.floors.signed_per_s)
+        let of = |floor| backlog.events_per_s / floor;
+        Some((of(self.floors.signed_per_s), of(self.floors.agencies_per_s)))
     }
 }
 
@@ -169,13 +174,19 @@ impl fmt::Display for Report {
         for program in &self.quiet {
             writeln!(f, "  {}", program.quiet())?;
         }
-        let FloorRates { bare_per_s, signed_per_s } = self.floors;
-        writeln!(f, "floors: {bare_per_s:.0}/s bare, {signed_per_s:.0}/s signed")?;
+        let FloorRates { bare_per_s, signed_per_s, agencies_per_s } = self.floors;
+        writeln!(
+            f,
+            "floors: {bare_per_s:.0}/s bare, {signed_per_s:.0}/s signed, {agencies_per_s:.0}/s signed with a durable for each agency"
+        )?;
         for run in &self.runs {
             writeln!(f, "{}\n  {run}", run.scenario)?;
         }
         match self.backlog_ratio() {
-            Some(ratio) => write!(f, "a backlog drains at {ratio:.2} of the signed floor's rate"),
+            Some((one, each)) => write!(
+                f,
+                "a backlog drains at {one:.2} of the signed floor's rate, {each:.2} of the one with a durable for each agency"
+            ),
             None => Ok(()),
         }
     }
