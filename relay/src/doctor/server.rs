@@ -114,12 +114,23 @@ fn store(config: &Config, stated: &Value, met: &Met) -> Vec<Finding> {
             "set provision.server_store_dir to a disk that stays, `provision`, move the store, restart the server",
         ));
     }
-    let why = if here { "cannot be looked at from here" } else { "is not on this machine" };
-    found.push(Finding::not_seen(
-        Code::ServerDiskUnseen,
-        format!("{what} {} {why}: nobody knows whether {may} bytes are less than {DISK_PERCENT_MAX} % of its disk, and what kind of disk it is", dir.display()),
-        "run `check` on that machine, as a user who may enter the folder, with nats.url = its own server on 127.0.0.1; df there",
-    ));
+    let of = |why: &str| {
+        format!("{what} {} {why}: nobody knows whether {may} bytes are less than {DISK_PERCENT_MAX} % of its disk, and what kind of disk it is", dir.display())
+    };
+    // Servers belong on machines of their own: there the look is made, and here it is no failure that it is not.
+    found.push(if here {
+        Finding::not_seen(
+            Code::ServerDiskUnseen,
+            of("cannot be looked at from here"),
+            "run `check` as a user who may enter the folder; df there",
+        )
+    } else {
+        Finding::warning(
+            Code::ServerDiskUnseen,
+            of("is not on this machine"),
+            "run `check` on that machine, with nats.url = its own server on 127.0.0.1; df there",
+        )
+    });
     found
 }
 

@@ -70,7 +70,7 @@ fn copies_that_do_not_fit_the_servers_are_found() {
     // Of the two with which it did not speak nobody knows where they are.
     let unseen = checked.findings.iter().filter(|f| f["code"] == "server-disk-unseen").count();
     assert_eq!(unseen, 2, "{:#?}", checked.findings);
-    checked.says("not-seen", "server-disk-unseen", "not on this machine");
+    checked.says("warning", "server-disk-unseen", "not on this machine");
 
     edit(&config, "replicas = 1", "replicas = 3");
     let ended = world.run_provision("a").unwrap();
