@@ -115,7 +115,10 @@ fn store(config: &Config, stated: &Value, met: &Met) -> Vec<Finding> {
         ));
     }
     let of = |why: &str| {
-        format!("{what} {} {why}: nobody knows whether {may} bytes are less than {DISK_PERCENT_MAX} % of its disk, and what kind of disk it is", dir.display())
+        format!(
+            "{what} {} {why}: nobody knows whether {may} bytes are less than {DISK_PERCENT_MAX} % of its disk, and what kind of disk it is",
+            dir.display()
+        )
     };
     // Servers belong on machines of their own: there the look is made, and here it is no failure that it is not.
     found.push(if here {
