@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use sallyport_load::{Size, draw, grow, overload, run as play};
+use sallyport_load::{Size, draw, grow, overload, rebuild, run as play};
 
 use crate::build;
 
@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// event stated meanwhile waits
     #[arg(long, value_name = "EVENTS", num_args = 0..=1, default_missing_value = "5000")]
     overload: Option<u64>,
+    /// Measure instead how long a relay takes to build a read model of so many deliveries again
+    #[arg(long, value_name = "DELIVERIES", num_args = 0..=1, default_missing_value = "100000")]
+    rebuild: Option<u64>,
     /// Smaller and shorter: for a look, not for a figure
     #[arg(long)]
     quick: bool,
@@ -69,6 +72,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             bail!("fewer than {OVERLOAD_EVENTS_MIN} events are gone before anything can be measured");
         }
         let report = overload(events, dir.path(), &say)?;
+        return print(options.json, &serde_json::to_string(&report)?, &report.to_string());
+    }
+    if let Some(deliveries) = options.rebuild {
+        let report = rebuild(deliveries, dir.path(), &say)?;
         return print(options.json, &serde_json::to_string(&report)?, &report.to_string());
     }
     if options.growth {

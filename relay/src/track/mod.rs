@@ -28,8 +28,8 @@ use reader::{Reader, Rewound};
 use store::{Store, StoreError};
 use writer::ToWriter;
 
-/// Records between the readers and the writer: two transactions' worth, so that one fills while the other is written.
-const RECORDS_WAITING_MAX: usize = 2 * writer::RECORDS_PER_TRANSACTION_MAX;
+/// Records between the readers and the writer: one transaction's worth, which fills while another is written.
+const RECORDS_WAITING_MAX: usize = writer::RECORDS_PER_TRANSACTION_MAX;
 
 /// What folding needs of its node.
 pub struct Fold {

@@ -2,7 +2,7 @@
 //!
 //! Never ends but for `Rewound`: everything else is bridged by binding again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -12,12 +12,12 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use sallyport_link::{clock, publish::chain, pull::NOT_PROVISIONED, seldom::Seldom};
 use sallyport_proto::{ids::NodeId, subject};
-use sallyport_relay_core::ledger::Stream;
+use sallyport_relay_core::ledger::{self, Record, Stream};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     store::Position,
-    writer::{Owned, ToWriter},
+    writer::{Read, ToWriter},
 };
 use crate::reader;
 
@@ -43,7 +43,7 @@ pub(super) struct Reader {
     stream: Stream,
     name: String,
     /// Of the stream, once known.
-    created: Option<String>,
+    created: Option<Arc<str>>,
     /// The last sequence handed to the writer.
     sequence: u64,
     /// The last sequence of the running consumer.
@@ -75,7 +75,7 @@ impl Reader {
             js,
             stream,
             name: subject::track_consumer(node),
-            created,
+            created: created.map(Into::into),
             sequence: sequence.unwrap_or_default(),
             consumer_sequence: 0,
             behind_since: None,
@@ -181,15 +181,16 @@ impl Reader {
         }
         let stored = Timestamp::from_nanosecond(info.published.unix_timestamp_nanos()).unwrap_or_default();
         let (sequence, consumer_sequence) = (info.stream_sequence, info.consumer_sequence);
-        let owned = Owned {
+        let changes = ledger::changes(&Record {
             stream: self.stream,
-            created: self.created.clone().unwrap_or_default(),
             sequence,
-            subject: message.message.subject,
+            subject: &message.message.subject,
             stored,
-            payload: message.message.payload,
-        };
-        if self.to_writer.send(ToWriter::Record(owned)).await.is_err() {
+            payload: &message.message.payload,
+        });
+        let created = self.created.clone().unwrap_or_default();
+        let read = Read { stream: self.stream, created, sequence, stored, changes };
+        if self.to_writer.send(ToWriter::Record(read)).await.is_err() {
             return Some(Rebind::Over);
         }
         (self.sequence, self.consumer_sequence) = (sequence, consumer_sequence);
@@ -267,12 +268,12 @@ impl Reader {
             Timestamp::from_nanosecond(info.created.unix_timestamp_nanos()).unwrap_or_default().to_string();
         let rewound = |why| Some(Rewound { stream: self.stream, why });
         match &self.created {
-            Some(known) if *known != created => return rewound("created at another time"),
+            Some(known) if **known != *created => return rewound("created at another time"),
             Some(_) if info.state.last_sequence < self.sequence => {
                 return rewound("its last sequence is below what was folded");
             }
             Some(_) => {}
-            None => self.created = Some(created),
+            None => self.created = Some(created.into()),
         }
         None
     }

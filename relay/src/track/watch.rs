@@ -60,11 +60,12 @@ pub(super) async fn run(fold: &Fold, mut loaded: Loaded) {
             }
         }
         match seen {
-            Ok(seen) => {
-                let stalled = heads.judge(&seen.waiting, now);
-                fold.health.seen(seen.positions.clone(), seen.unanswered, stalled);
-                seen.show(&fold.metrics, &fold.registry.load(), now);
+            Ok(Seen { positions, figures: Some(figures) }) => {
+                let stalled = heads.judge(&figures.waiting, now);
+                fold.health.seen(positions.clone(), figures.unanswered, stalled);
+                figures.show(&positions, &fold.metrics, &fold.registry.load(), now);
             }
+            Ok(Seen { positions, figures: None }) => fold.health.seen(positions, (0, None), Vec::new()),
             Err(error) => tracing::warn!(error = %chain(&error), "the read model cannot be looked at"),
         }
     }
@@ -102,6 +103,11 @@ impl Heads {
 /// One state of the model.
 struct Seen {
     positions: Positions,
+    /// None while the model is still read in: half of a model would say that half of it waits.
+    figures: Option<Figures>,
+}
+
+struct Figures {
     waiting: Vec<Waiting>,
     unanswered: (u64, Option<Timestamp>),
     stages: Vec<(SubscriberId, Times)>,
@@ -109,6 +115,15 @@ struct Seen {
 }
 
 impl Seen {
+    fn of(loaded: &Loaded, now: Timestamp) -> Result<Self, StoreError> {
+        let positions = loaded.positions()?;
+        let read_in = |stream| positions.get(stream).is_some_and(|position| position.whole_at.is_some());
+        let figures = if Stream::ALL.iter().all(read_in) { Some(Figures::of(loaded, now)?) } else { None };
+        Ok(Self { positions, figures })
+    }
+}
+
+impl Figures {
     fn of(loaded: &Loaded, now: Timestamp) -> Result<Self, StoreError> {
         let since = |window: SignedDuration| micros(now.checked_sub(window).unwrap_or(Timestamp::MIN));
         let lists = loaded.rows(
@@ -121,7 +136,6 @@ impl Seen {
             *unsubscribed.entry(subscriber).or_default() += 1;
         }
         Ok(Self {
-            positions: loaded.positions()?,
             waiting: loaded.waiting()?,
             unanswered: loaded.unanswered()?,
             stages: stages(loaded, since(STAGES_WINDOW))?,
@@ -129,7 +143,7 @@ impl Seen {
         })
     }
 
-    fn show(&self, metrics: &Metrics, registry: &Registry, now: Timestamp) {
+    fn show(&self, positions: &Positions, metrics: &Metrics, registry: &Registry, now: Timestamp) {
         let known = |id: &SubscriberId| registry.subscribers.contains_key(id);
         metrics.refresh(|metrics| {
             // Every subscriber of the registry has a gauge: a series that vanishes at zero cannot be alarmed on.
@@ -160,7 +174,7 @@ impl Seen {
                 show_stages(metrics, subscriber, &times);
             }
             for stream in Stream::ALL {
-                let whole_at = self.positions.get(stream).and_then(|position| position.whole_at);
+                let whole_at = positions.get(stream).and_then(|position| position.whole_at);
                 if let Some(whole_at) = whole_at {
                     let age = now.duration_since(whole_at).as_secs_f64();
                     metrics.position_age.get_or_create(&of_stream(stream.name())).set(age);

@@ -1,14 +1,12 @@
-//! Writes facts as they come: up to 1,000 records or 50 ms per transaction, off the runtime's workers.
+//! Writes facts as they come: up to 4,000 records or 50 ms per transaction, off the runtime's workers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use async_nats::Subject;
-use bytes::Bytes;
 use jiff::Timestamp;
 use sallyport_link::fault;
 use sallyport_relay_core::{
     dense::Gap,
-    ledger::{self, Change, Record, Stream},
+    ledger::{Change, Stream},
 };
 use tokio::sync::mpsc;
 
@@ -18,8 +16,9 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// A transaction costs as much as a few records: more of them gain nothing, and delay readers of the model.
-pub(super) const RECORDS_PER_TRANSACTION_MAX: usize = 1_000;
+/// While a model is built again, each transaction writes the same pages of its indexes once more: with 1,000 records a
+/// rebuild takes a quarter longer (`cargo xtask load --rebuild`). Otherwise there are seldom so many.
+pub(super) const RECORDS_PER_TRANSACTION_MAX: usize = 4_000;
 /// What came first waits so long for company at most.
 const COMPANY_WAITED_FOR: Duration = Duration::from_millis(50);
 /// Between tries when the disk refuses: it may be full, and a person may make room.
@@ -29,23 +28,22 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum ToWriter {
     /// One record, in its stream's order.
-    Record(Owned),
+    Record(Read),
     /// Everything of a stream was handed over, at this time.
-    Whole(Stream, String, u64, Timestamp),
+    Whole(Stream, Arc<str>, u64, Timestamp),
     /// A stream lost these messages, which were folded; noticed at this time.
     Lost(Stream, Vec<Gap>, Timestamp),
 }
 
-/// One message of a stream.
+/// What one message of a stream comes to. Read out of it by the reader, beside the writer's work on those before.
 #[derive(Debug)]
-pub(super) struct Owned {
+pub(super) struct Read {
     pub(super) stream: Stream,
     /// When the stream was created.
-    pub(super) created: String,
+    pub(super) created: Arc<str>,
     pub(super) sequence: u64,
-    pub(super) subject: Subject,
     pub(super) stored: Timestamp,
-    pub(super) payload: Bytes,
+    pub(super) changes: Vec<Change>,
 }
 
 /// Writes until the readers are gone; gives the store back.
@@ -114,14 +112,12 @@ fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError
     let (mut folded, mut lost) = (Folded::default(), Vec::new());
     for item in batch {
         match item {
-            ToWriter::Record(owned) => {
-                let read = ledger::changes(&owned.record());
-                let unreadable =
-                    read.iter().filter(|c| matches!(c, Change::Unreadable { .. })).count() as u64;
-                note(&mut summary, owned.stream, unreadable);
-                changes.extend(read);
-                folded.add(owned.stream, owned.sequence, owned.stored);
-                reached(&mut positions, owned.stream, &owned.created, owned.sequence, None);
+            ToWriter::Record(read) => {
+                let is_unreadable = |change: &&Change| matches!(change, Change::Unreadable { .. });
+                note(&mut summary, read.stream, read.changes.iter().filter(is_unreadable).count() as u64);
+                changes.extend(&read.changes);
+                folded.add(read.stream, read.sequence, read.stored);
+                reached(&mut positions, read.stream, &read.created, read.sequence, None);
             }
             ToWriter::Whole(stream, created, sequence, at) => {
                 reached(&mut positions, *stream, created, *sequence, Some(*at));
@@ -163,17 +159,5 @@ fn note(summary: &mut Summary, stream: Stream, unreadable: u64) {
             *passed_over += unreadable;
         }
         None => summary.push((stream, 1, unreadable)),
-    }
-}
-
-impl Owned {
-    fn record(&self) -> Record<'_> {
-        Record {
-            stream: self.stream,
-            sequence: self.sequence,
-            subject: &self.subject,
-            stored: self.stored,
-            payload: &self.payload,
-        }
     }
 }

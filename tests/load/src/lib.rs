@@ -11,6 +11,7 @@ mod growth;
 mod jails;
 mod overload;
 mod plot;
+mod rebuild;
 mod report;
 mod scenario;
 mod tally;
@@ -28,6 +29,7 @@ use sallyport_bench::{
 pub use growth::{Growth, Point};
 pub use overload::{AgentRun, Overload, RelayRun, Waits, agent_backlog, overload, relay_backlog};
 pub use plot::draw;
+pub use rebuild::{Rebuild, rebuild};
 pub use report::{FloorRates, Report, Run};
 pub use scenario::Scenario;
 pub use world::Size;

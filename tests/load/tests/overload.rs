@@ -31,3 +31,12 @@ fn everything_that_waited_on_ingest_is_routed_once_the_relay_starts() {
     assert_eq!(run.events, 2_000);
     assert!(run.notices_per_s > 0.0 && run.relay_peak_mib > 0.0);
 }
+
+#[test]
+fn a_read_model_that_was_thrown_away_holds_every_delivery_again() {
+    let dir = tempfile::Builder::new().prefix("sallyport-rebuild-").tempdir().unwrap();
+    let run = sallyport_load::rebuild(2_000, Path::new(dir.path()), &|line| eprintln!("{line}")).unwrap();
+    assert!(run.deliveries >= 1_500, "{run}");
+    // An event, its notices and `routed` record, its receipt: more messages than deliveries, however few batches they make.
+    assert!(run.messages > 2 * run.deliveries, "{run}");
+}

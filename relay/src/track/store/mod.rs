@@ -37,6 +37,9 @@ const SCHEMA: &str = include_str!("schema.sql");
 const FILE: &str = "read-model.sqlite";
 /// Pages of a day's notices stay in memory, so that a rebuild does not go to the disk for each index entry.
 const CACHE_KIB: i32 = 64 * 1024;
+/// Pages of the log before it is copied into the file (32 MiB): while a model is built again, the same pages of its indexes
+/// change in every transaction, and would be copied each time.
+const CHECKPOINT_PAGES: u32 = 8 * 1024;
 /// A reader of another process may hold the file for a moment while it checkpoints.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More statements than there are, so that none is prepared twice.
@@ -194,13 +197,14 @@ impl Store {
         changes: impl IntoIterator<Item = Change>,
         positions: &Positions,
     ) -> Result<(), StoreError> {
-        self.write_folded(changes, positions, &Folded::default(), &[])
+        let changes: Vec<Change> = changes.into_iter().collect();
+        self.write_folded(&changes, positions, &Folded::default(), &[])
     }
 
     /// Writes facts, positions and what was folded in one transaction, and takes out what streams lost.
-    pub(crate) fn write_folded(
+    pub(crate) fn write_folded<'c>(
         &mut self,
-        changes: impl IntoIterator<Item = Change>,
+        changes: impl IntoIterator<Item = &'c Change>,
         positions: &Positions,
         folded: &Folded,
         lost: &[(Stream, &[Gap], Timestamp)],
@@ -208,7 +212,7 @@ impl Store {
         let transaction =
             self.connection.transaction().map_err(StoreError::sqlite("beginning a transaction"))?;
         for change in changes {
-            put::apply(&transaction, &change).map_err(StoreError::sqlite("writing a fact"))?;
+            put::apply(&transaction, change).map_err(StoreError::sqlite("writing a fact"))?;
         }
         for (stream, position) in positions {
             put_position(&transaction, *stream, position)
@@ -249,7 +253,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     // What a power cut takes from a disposable model is read again from the streams: no fsync per transaction.
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB};"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}; \
+             PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
         ))
         .map_err(StoreError::sqlite("setting up"))?;
     Ok(connection)

@@ -22,7 +22,7 @@ const STORE_BYTES_PER_EVENT: u64 = 16_000;
 /// What the streams need however few events there are.
 const STORE_BYTES_MIN: u64 = 4_000_000_000;
 
-fn store_bytes(events: u64) -> u64 {
+pub(crate) fn store_bytes(events: u64) -> u64 {
     STORE_BYTES_MIN.max(events * STORE_BYTES_PER_EVENT)
 }
 
