@@ -23,6 +23,7 @@ mod many;
 mod mutant;
 mod net;
 mod node;
+mod people;
 mod process;
 mod reach;
 mod reference;
@@ -30,6 +31,7 @@ mod run;
 mod storm;
 mod story;
 mod verdict;
+mod ways;
 mod weather;
 mod world;
 

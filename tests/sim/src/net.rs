@@ -148,7 +148,7 @@ impl World {
         let message = self.broker.borrow().stream(stream).at(sequence).cloned();
         let Some(message) = message else { return };
         self.note(|| format!("{stream} {sequence} {}", message.subject));
-        let broken = self.law.borrow_mut().stored(stream, &message, &self.broker.borrow());
+        let broken = self.law.borrow_mut().stored(stream, &message, &self.broker.borrow(), self.now());
         broken.into_iter().for_each(|what| self.found(what));
         if stream == subject::ANSWERS {
             self.to_live(&message);
@@ -230,7 +230,8 @@ impl Life {
     }
 
     /// Publishes an atomic batch.
-    pub(crate) async fn batch(&self, entries: Vec<Entry>) -> Result<(), NotConfirmed> {
+    /// Gives where its last message stands.
+    pub(crate) async fn batch(&self, entries: Vec<Entry>) -> Result<u64, NotConfirmed> {
         let expects = !self.world().is(crate::mutant::Mutant::NoExpectedSequence);
         let entries: Rc<Vec<BatchEntry>> = Rc::new(
             entries
@@ -262,12 +263,12 @@ impl Life {
             for sequence in stored.as_deref().unwrap_or_default() {
                 world.was_stored(subject::DELIVER, *sequence);
             }
-            stored.map(drop)
+            stored.map(|stored| stored.last().copied().unwrap_or_default())
         };
         let outcome = self.request(act).await;
         self.point("relay.commit.after-batch-ack").await;
         match outcome {
-            Some(Ok(())) => Ok(()),
+            Some(Ok(last)) => Ok(last),
             Some(Err(Refused::Taken)) => Err(NotConfirmed::Taken),
             Some(Err(Refused::Full)) => Err(NotConfirmed::Full),
             Some(Err(Refused::TooLarge)) => Err(NotConfirmed::TooLarge),

@@ -19,6 +19,7 @@ use crate::{
     jail::{self, Jail, Kept, Stated},
     node::Node,
     reference::{Saying, Verdict, sayings, wished},
+    ways,
     weather::STORM_ENDS,
     world::{LostNotice, World},
 };
@@ -31,6 +32,9 @@ const BEHIND_TOO_LARGE: Us = 75 * S;
 /// After the storm, or after it was stated if that is later, nothing takes longer: the longest wait of an outbox and of a
 /// durable, and what one may wait for a predecessor.
 const BY_WHEN: Us = 1_500 * S;
+
+/// What a stream lost comes later: it must be missed for a while, the jail is asked, and perhaps once more.
+const MENDED_BY: Us = 900 * S;
 
 /// Who took part.
 pub(crate) struct Parties {
@@ -72,7 +76,24 @@ pub(crate) fn unfinished(world: &World, parties: &Parties) -> Vec<String> {
         let left = durable.unsettled(broker.stream(durable.stream));
         (left > 0).then(|| format!("durable {name} ends with {left} messages that are not settled"))
     });
-    jails.chain(durables).collect()
+    jails.chain(durables).chain(lost_events(world, parties)).collect()
+}
+
+/// What an outbox takes for safe stands on the DELIVER of now.
+fn lost_events(world: &World, parties: &Parties) -> Vec<String> {
+    let law = world.law.borrow();
+    let is_lost = |jail: &Jail, kept: &Kept| {
+        let (event, digest) = (kept.row.event_id.as_str(), &kept.row.digest);
+        kept.row.status == Status::Accepted && !law.is_on_deliver(jail.ori.as_str(), event, digest)
+    };
+    let of = |jail: &Rc<Jail>| {
+        let store = jail.store.borrow();
+        let lost = store.rows.iter().filter(|kept| is_lost(jail, kept));
+        let named =
+            |kept: &Kept| format!("event {} was accepted, and DELIVER does not hold it", kept.row.event_id);
+        lost.map(named).collect::<Vec<_>>()
+    };
+    parties.jails.iter().flat_map(of).collect()
 }
 
 /// Judges everything; what is wrong goes to the world's findings.
@@ -104,6 +125,9 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
     stalls(world, parties, fine, &mut figures);
     reaches(world, parties);
     let [held, ever] = crate::node::rebuilt(world);
+    let gone = ways::gone(&held);
+    ways::stale(&gone).into_iter().for_each(|what| world.found(what));
+    world.coverage.borrow_mut().ways(gone);
     for node in &parties.nodes {
         // A node may have folded what the broker lost later on.
         let model = &node.read_model.borrow().model;
@@ -187,7 +211,8 @@ fn reaches(world: &World, parties: &Parties) {
         let mine = |lost: &&LostNotice| lost.subscriber == agency.me && lost.created == created;
         let must_miss: BTreeSet<u64> =
             world.lost.borrow().iter().filter(mine).map(|lost| lost.sequence).collect();
-        let must_miss: BTreeSet<u64> = must_miss.difference(&expected.came).copied().collect();
+        let must_miss: BTreeSet<u64> =
+            must_miss.into_iter().filter(|sequence| !expected.has(*sequence)).collect();
         if expected.missing() != must_miss {
             let missing = expected.missing();
             world.found(format!("{}: {must_miss:?} were lost, and {missing:?} are missed", agency.me));
@@ -334,6 +359,7 @@ fn stalls(world: &World, parties: &Parties, fine: bool, figures: &mut Figures) {
             stated.extend(one.events.iter().map(|event| (event.clone(), (one.at, limit))));
         }
     }
+    let by_when = if world.oddities.borrow().a_stream_was_lost { BY_WHEN + MENDED_BY } else { BY_WHEN };
     for agency in &parties.agencies {
         for (notice, at) in agency.handed_over.borrow().iter() {
             let Some(event) = notice.parse::<NoticeId>().ok().map(|id| id.event().to_string()) else {
@@ -342,7 +368,7 @@ fn stalls(world: &World, parties: &Parties, fine: bool, figures: &mut Figures) {
             let Some((since, limit)) = stated.get(&event) else { continue };
             let stall = at.saturating_sub(*since);
             figures.longest_stall = figures.longest_stall.max(stall);
-            if *at > STORM_ENDS.max(*since) + BY_WHEN {
+            if *at > STORM_ENDS.max(*since) + by_when {
                 world.found(format!("{notice} came too late: {} s after it was stated", stall / S));
             }
             if fine && stall > *limit {

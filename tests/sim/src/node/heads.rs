@@ -15,10 +15,10 @@ use crate::{
     broker::{Broker, Refused},
     coverage::HeadStep,
     exec::{S, Us},
-    law::in_words,
     mutant::Mutant,
     net::NotStored,
     process::Life,
+    world::in_words,
 };
 
 /// How often.

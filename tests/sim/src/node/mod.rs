@@ -6,6 +6,7 @@ mod commit;
 mod forward;
 mod heads;
 mod intake;
+mod mend;
 mod track;
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
@@ -78,6 +79,7 @@ impl Node {
         life.spawn(forward::run(self.clone(), life.clone()));
         life.spawn(track::run(self.clone(), life.clone()));
         life.spawn(heads::run(self.clone(), life.clone()));
+        life.spawn(mend::run(self.clone(), life.clone()));
     }
 
     fn author(&self) -> Author<'_> {
