@@ -57,13 +57,7 @@ fn claimed(bytes: &[u8], payload_type: PayloadType) -> Option<Vec<u8>> {
 
 impl Law {
     /// Something was stored. Gives what is wrong with it.
-    pub(crate) fn stored(
-        &mut self,
-        stream: &str,
-        message: &Message,
-        broker: &Broker,
-        now: Us,
-    ) -> Vec<String> {
+    pub(crate) fn stored(&mut self, stream: &str, message: &Message, broker: &Broker) -> Vec<String> {
         let mut broken = Vec::new();
         match stream {
             subject::DELIVER => {
@@ -76,7 +70,7 @@ impl Law {
                     self.answered.extend(named);
                 }
             }
-            subject::ANSWERS => self.told(message, broker, now, &mut broken),
+            subject::ANSWERS => self.told(message, broker, &mut broken),
             subject::PARKED => {
                 let parked = claimed(&message.payload, PayloadType::Parked);
                 if let Some(parked) = parked.and_then(|bytes| wire::Parked::decode(&*bytes).ok()) {
@@ -188,7 +182,7 @@ impl Law {
         }
     }
 
-    fn told(&mut self, message: &Message, broker: &Broker, now: Us, broken: &mut Vec<String>) {
+    fn told(&mut self, message: &Message, broker: &Broker, broken: &mut Vec<String>) {
         let Some(answer) = claimed(&message.payload, PayloadType::Answer) else { return };
         let Some(answer) = wire::Answer::decode(&*answer).ok().and_then(|wire| Answer::try_from(wire).ok())
         else {
@@ -220,8 +214,8 @@ impl Law {
                     }
                 }
             }
-            Body::Resend(request) => broken.extend(self.asked(&answer.ori, &request, broker, now)),
-            Body::Refusal(_) | Body::Request(_) => {}
+            // What a node may ask for, it is asked itself (`asked`).
+            Body::Resend(_) | Body::Refusal(_) | Body::Request(_) => {}
         }
     }
 

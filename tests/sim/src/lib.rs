@@ -18,6 +18,7 @@ mod disk;
 mod exec;
 mod ground;
 mod jail;
+mod keep;
 mod law;
 mod many;
 mod mutant;
@@ -35,6 +36,7 @@ mod ways;
 mod weather;
 mod world;
 
+pub use keep::keep;
 pub use many::{Budget, Failure, Summary, kept_seeds, many};
 pub use mutant::Mutant;
 pub use run::{Options, Outcome, run};

@@ -148,7 +148,7 @@ impl World {
         let message = self.broker.borrow().stream(stream).at(sequence).cloned();
         let Some(message) = message else { return };
         self.note(|| format!("{stream} {sequence} {}", message.subject));
-        let broken = self.law.borrow_mut().stored(stream, &message, &self.broker.borrow(), self.now());
+        let broken = self.law.borrow_mut().stored(stream, &message, &self.broker.borrow());
         broken.into_iter().for_each(|what| self.found(what));
         if stream == subject::ANSWERS {
             self.to_live(&message);

@@ -25,6 +25,8 @@ use crate::{
 const LEADERLESS_MAX: Us = 9 * S;
 const FULL_MAX: Us = 40 * S;
 const CUT_MAX: Us = 60 * S;
+/// Longer than what is missing may be on its way.
+const STUCK_MAX: Us = 300 * S;
 /// Skew that nobody notices.
 const SKEW_MAX: u64 = 2 * S;
 /// A jump, either way.
@@ -57,6 +59,7 @@ pub(crate) fn brew(world: &Rc<World>, cast: &Rc<Cast>) {
         forgotten_acks,
         streams_made_again,
         streams_lost,
+        stuck_readers,
         link_cuts,
         clock_changes,
     } = world.weather.borrow().timed.clone();
@@ -74,6 +77,7 @@ pub(crate) fn brew(world: &Rc<World>, cast: &Rc<Cast>) {
     at_times(forgotten_acks, forget_acks);
     at_times(streams_made_again, make_again);
     at_times(streams_lost, lose_streams);
+    at_times(stuck_readers, get_stuck);
     at_times(link_cuts, cut_link);
     at_times(clock_changes, change_clock);
     if world.weather.borrow().notice_lost {
@@ -194,6 +198,15 @@ fn cut_link(world: &Rc<World>, cast: &Cast) {
     world.later(until, move |_| process.reconnect());
 }
 
+/// The model goes on by all streams but one, and is not whole.
+fn get_stuck(world: &Rc<World>, cast: &Cast) {
+    world.fault("reader stuck");
+    let mut chance = world.chance.borrow_mut();
+    let node = chance.pick(&cast.nodes);
+    let stream = *chance.pick(&[Stream::Ingest, Stream::Deliver, Stream::Answers, Stream::Heartbeats]);
+    node.stuck.set(Some((stream, world.now() + chance.within(10 * S, STUCK_MAX))));
+}
+
 fn change_clock(world: &Rc<World>, cast: &Cast) {
     world.fault("clock");
     let may_lose = world.weather.borrow().timed.streams_lost > 0;
@@ -271,6 +284,7 @@ fn lose(world: &Rc<World>, agency: &Agency, nodes: &[Rc<Node>]) {
 fn clear_up(world: &Rc<World>, cast: &Cast) {
     *world.weather.borrow_mut() = Weather::calm();
     world.note(|| "the storm is over".into());
+    cast.nodes.iter().for_each(|node| node.stuck.set(None));
     for process in &cast.processes {
         process.clock_off.set(0);
         process.cut_until.set(0);

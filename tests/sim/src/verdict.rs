@@ -1,6 +1,8 @@
 //! Judges a run when everything is quiet again: each hand-over log against the reference model, each outbox, each
 //! durable, each read model.
 
+mod models;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -19,7 +21,6 @@ use crate::{
     jail::{self, Jail, Kept, Stated},
     node::Node,
     reference::{Saying, Verdict, sayings, wished},
-    ways,
     weather::STORM_ENDS,
     world::{LostNotice, World},
 };
@@ -124,17 +125,7 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
     progress(world, parties, &logs);
     stalls(world, parties, fine, &mut figures);
     reaches(world, parties);
-    let [held, ever] = crate::node::rebuilt(world);
-    let gone = ways::gone(&held);
-    ways::stale(&gone).into_iter().for_each(|what| world.found(what));
-    world.coverage.borrow_mut().ways(gone);
-    for node in &parties.nodes {
-        // A node may have folded what the broker lost later on.
-        let model = &node.read_model.borrow().model;
-        if *model != held && *model != ever {
-            world.found(format!("the read model of node {} is not what the streams add up to", node.name));
-        }
-    }
+    models::judge(world, &parties.nodes);
     figures
 }
 

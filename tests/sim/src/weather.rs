@@ -53,6 +53,8 @@ pub(crate) struct Timed {
     pub(crate) streams_made_again: u64,
     /// INGEST, DELIVER or both come back empty, or without their ends.
     pub(crate) streams_lost: u64,
+    /// A node's reader of one stream gets nothing for minutes.
+    pub(crate) stuck_readers: u64,
     pub(crate) link_cuts: u64,
     pub(crate) clock_changes: u64,
 }
@@ -90,6 +92,7 @@ impl Weather {
                 forgotten_acks: some(300, 4),
                 streams_made_again: some(200, 2),
                 streams_lost: some(250, 2),
+                stuck_readers: some(250, 3),
                 link_cuts: some(400, 4),
                 clock_changes: some(500, 8),
             },
@@ -126,6 +129,7 @@ impl Weather {
             forgotten_acks,
             streams_made_again,
             streams_lost,
+            stuck_readers,
             link_cuts,
             clock_changes,
         } = self.timed;
@@ -136,6 +140,7 @@ impl Weather {
             + forgotten_acks
             + streams_made_again
             + streams_lost
+            + stuck_readers
             + link_cuts
             + clock_changes;
         let chances = self.request_lost

@@ -10,7 +10,7 @@ use sallyport_proto::{
     vocabulary::SourceClock,
 };
 
-use super::{EPOCH, Jail};
+use super::{EPOCH, Jail, Kept};
 use crate::{
     exec::{S, Us},
     process::Life,
@@ -33,7 +33,9 @@ pub(super) async fn run(jail: Rc<Jail>, life: Life) {
 /// All of one state of the store. Every number up to `seq` was sent.
 fn heartbeat(jail: &Jail, life: &Life) -> Heartbeat {
     let store = jail.store.borrow();
-    let sent = store.rows.iter().position(|kept| kept.row.attempt == 0).unwrap_or(store.rows.len());
+    // What was answered was sent, also when the agent died before it had noted that.
+    let waits = |kept: &Kept| kept.row.poll_deadline().is_some() && kept.row.attempt == 0;
+    let sent = store.rows.iter().position(waits).unwrap_or(store.rows.len());
     let open = || store.rows.iter().filter(|kept| kept.row.poll_deadline().is_some());
     let moment = |at| Moment::exact(at, SourceClock::Agent);
     let digests = store.rows[..sent].iter().map(|kept| kept.row.digest);

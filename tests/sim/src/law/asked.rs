@@ -2,7 +2,6 @@
 //! has no record on DELIVER, and only if that is so now, or was a moment ago.
 
 use sallyport_proto::{
-    answer::ResendRequest,
     event::UnverifiedEvent,
     ids::{EventId, Ori},
     subject,
@@ -15,20 +14,20 @@ use crate::{
     ground::JURISDICTION,
 };
 
-/// A node asks by a model that may be half a minute old, and its request may take some time to be stored.
-const MAY_BE_BEHIND: Us = 180 * S;
+/// A node asks by a model that may be half a minute old, and looks first whether another one has asked.
+const MAY_BE_BEHIND: Us = 60 * S;
 
 /// What INGEST holds under one number: the event, and since when.
 type Held = Option<(EventId, Us)>;
 
 impl Law {
-    /// What of a request was asked for though nothing of it was missing.
-    pub(super) fn asked(&self, ori: &Ori, request: &ResendRequest, broker: &Broker, now: Us) -> Vec<String> {
+    /// A node is about to ask for these. Gives what of it is asked for though nothing of it was missing.
+    pub(crate) fn asked(&self, ori: &Ori, seqs: &[u64], broker: &Broker, now: Us) -> Vec<String> {
         let needless = |seq: &&u64| {
             let since = self.held_since(ori, **seq, broker);
             since.is_some_and(|since| since + MAY_BE_BEHIND < now)
         };
-        let all = request.seqs.iter().filter(needless);
+        let all = seqs.iter().filter(needless);
         all.map(|seq| format!("a node asked to send again what was not lost: {seq} of {ori}")).collect()
     }
 

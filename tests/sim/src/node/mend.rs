@@ -54,7 +54,10 @@ pub(super) async fn run(node: Rc<Node>, life: Life) {
     loop {
         life.sleep(LOOK_EVERY).await;
         match compare(&node, &life) {
-            Some(missing) => judge(&node, &life, missing, &mut cases).await,
+            Some(missing) => {
+                life.world().note(|| format!("{} misses {missing:?}; {cases:?}", life.of.name));
+                judge(&node, &life, missing, &mut cases).await;
+            }
             None => see(&life, MendStep::NotWhole),
         }
     }
@@ -179,6 +182,9 @@ async fn ask(node: &Node, life: &Life, key: &Key, gaps: &[Gap], now: Timestamp) 
     }
     let seqs: Vec<u64> = gaps.iter().flat_map(Gap::numbers).collect();
     life.world().note(|| format!("{} asks {} for {seqs:?}", life.of.name, key.0));
+    let world = life.world();
+    let broken = world.law.borrow().asked(&key.0, &seqs, &world.broker.borrow(), world.now());
+    broken.into_iter().for_each(|what| world.found(what));
     for seqs in seqs.chunks(SEQS_PER_RESEND_MAX) {
         let request = ResendRequest { epoch: key.1.clone(), seqs: seqs.to_vec() };
         answer::send(node, life, &to, Body::Resend(request)).await;

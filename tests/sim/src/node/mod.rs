@@ -9,17 +9,23 @@ mod intake;
 mod mend;
 mod track;
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+};
 
 use sallyport_proto::{
     ids::{InstanceId, NodeId, SubscriberId},
     key::Signer,
     provenance::Provenance,
 };
-use sallyport_relay_core::{commit::Author, route::Routing};
+use sallyport_relay_core::{commit::Author, ledger::Stream, route::Routing};
 use tokio::sync::mpsc;
 
 use crate::{
+    exec::Us,
     ground,
     process::{Life, Process},
     world::World,
@@ -41,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) routing: RefCell<Arc<Routing>>,
     /// On its disk.
     pub(crate) read_model: RefCell<ReadModel>,
+    /// Its reader of this stream gets nothing until then.
+    pub(crate) stuck: Cell<Option<(Stream, Us)>>,
     /// Only of the mutant that counts there: notices that were to be committed.
     begun: RefCell<BTreeMap<SubscriberId, u64>>,
 }
@@ -55,6 +63,7 @@ impl Node {
             signer: ground::node_signer(n),
             routing: RefCell::new(world.routings[&version].clone()),
             read_model: RefCell::default(),
+            stuck: Cell::new(None),
             begun: RefCell::default(),
         })
     }

@@ -60,6 +60,9 @@ pub(super) async fn run(node: Rc<Node>, life: Life) {
 
 /// Folds what is new; gives whether there may be more.
 async fn one_batch(node: &Node, life: &Life, stream: Stream) -> bool {
+    if node.stuck.get().is_some_and(|(of, until)| of == stream && until > life.world().now()) {
+        return false;
+    }
     let position = node.read_model.borrow().position(stream);
     let (created, sequence) = position.map_or((None, 0), |at| (Some(at.created), at.sequence));
     let look = move |broker: &Broker| {
