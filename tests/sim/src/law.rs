@@ -37,6 +37,8 @@ pub(crate) struct Law {
     accepted: BTreeSet<EventKey>,
     parked: BTreeSet<Digest>,
     notices: BTreeSet<(String, u32)>,
+    /// Events that were routed without their predecessor, on any DELIVER: whom that one had told was not known then.
+    pub(crate) without_predecessor: BTreeSet<String>,
     /// Notices that a receipt names.
     answered: BTreeSet<(String, u32)>,
     /// Answers that carried each receipt, by its sequence on RECEIPTS.
@@ -174,6 +176,9 @@ impl Law {
             && let Ok(digest) = Digest::try_from(&*routed.event_digest)
         {
             let key = (routed.ori.clone(), routed.event_id.clone());
+            if routed.predecessor_missing {
+                self.without_predecessor.insert(routed.event_id.clone());
+            }
             self.ever_routed.insert((key.clone(), digest));
             self.unrouted.remove(&key);
             if self.routed.insert(key, digest).is_some() {

@@ -6,13 +6,12 @@ mod models;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use prost::Message as _;
+use bytes::Bytes;
 use sallyport_agent_core::{outbox::Status, revise::DraftKind};
 use sallyport_proto::{
-    envelope::{PayloadType, Unverified},
     ids::NoticeId,
+    subject,
     vocabulary::{RefusalCode, ReleaseState},
-    wire,
 };
 
 use crate::{
@@ -80,18 +79,22 @@ pub(crate) fn unfinished(world: &World, parties: &Parties) -> Vec<String> {
     jails.chain(durables).chain(lost_events(world, parties)).collect()
 }
 
-/// What an outbox takes for safe stands on the DELIVER of now.
+/// What an outbox takes for safe stands on the INGEST and the DELIVER of now.
 fn lost_events(world: &World, parties: &Parties) -> Vec<String> {
-    let law = world.law.borrow();
+    let (law, broker) = (world.law.borrow(), world.broker.borrow());
+    let ingest = broker.stream(subject::INGEST).held();
+    let held: BTreeSet<&Bytes> = ingest.map(|message| &message.payload).collect();
     let is_lost = |jail: &Jail, kept: &Kept| {
         let (event, digest) = (kept.row.event_id.as_str(), &kept.row.digest);
-        kept.row.status == Status::Accepted && !law.is_on_deliver(jail.ori.as_str(), event, digest)
+        let is_held = held.contains(&kept.ingest) && law.is_on_deliver(jail.ori.as_str(), event, digest);
+        kept.row.status == Status::Accepted && !is_held
     };
     let of = |jail: &Rc<Jail>| {
         let store = jail.store.borrow();
         let lost = store.rows.iter().filter(|kept| is_lost(jail, kept));
-        let named =
-            |kept: &Kept| format!("event {} was accepted, and DELIVER does not hold it", kept.row.event_id);
+        let named = |kept: &Kept| {
+            format!("event {} was accepted, and INGEST and DELIVER do not hold it", kept.row.event_id)
+        };
         lost.map(named).collect::<Vec<_>>()
     };
     parties.jails.iter().flat_map(of).collect()
@@ -108,7 +111,7 @@ pub(crate) fn judge(world: &World, parties: &Parties, versions: &BTreeSet<u64>, 
         duplicates(world, subscriber, log, &mut figures);
         figures.notices += log.len() as u64;
     }
-    let missing = without_predecessor(world);
+    let missing = world.law.borrow().without_predecessor.clone();
     let lost = lost(world, &logs);
     let mut explained: BTreeSet<(&str, &str)> = BTreeSet::new();
     for jail in &parties.jails {
@@ -168,17 +171,6 @@ fn duplicates(world: &World, subscriber: &str, log: &[Line], figures: &mut Figur
     }
 }
 
-/// Events that were routed without their predecessor: whom that one had told is not known then.
-fn without_predecessor(world: &World) -> BTreeSet<String> {
-    let broker = world.broker.borrow();
-    let messages = broker.stream(sallyport_proto::subject::DELIVER).messages();
-    let routed = messages.iter().filter_map(|message| {
-        let envelope = Unverified::read(&message.payload, PayloadType::Routed).ok()?;
-        wire::Routed::decode(envelope.claimed_payload()).ok()
-    });
-    routed.filter(|routed| routed.predecessor_missing).map(|routed| routed.event_id).collect()
-}
-
 /// Notices that the broker lost and nobody brought back: the very bridge misses each.
 fn lost(world: &World, logs: &BTreeMap<&str, Vec<Line>>) -> BTreeSet<String> {
     let lost = world.lost.borrow();
@@ -228,6 +220,14 @@ fn told<'l>(
         let mine = move |line: &&Line| events.contains(&line.event) && line.state == state.as_str();
         log.iter().filter(mine).map(|line| (*subscriber, line.notice.as_str())).collect::<Vec<_>>()
     };
+    // Where DELIVER was lost, an event may be routed anew by another registry, or without its predecessor: then whom the
+    // first record named is gone with it, and what follows need not know of them.
+    let told_anew = |fact: usize| {
+        let custody = |other: &&Stated| other.fact.custody == stated[fact].fact.custody;
+        let mut events = stated.iter().filter(custody).flat_map(|other| &other.events);
+        world.oddities.borrow().a_stream_was_lost
+            && (versions.len() > 1 || events.any(|event| missing.contains(event)))
+    };
     for Saying { fact, to, state, follows, too_large } in sayings(&facts, &verdicts(jail, &stated)) {
         let got = of(fact, to, state);
         let (wished_by_all, wished_by_any) = wished(to, state, versions);
@@ -236,6 +236,7 @@ fn told<'l>(
         let followed =
             follows.is_some_and(|f| !of(f.fact, to, f.state).is_empty() || was_lost(f.fact, f.state));
         let must_follow = followed
+            && !told_anew(fact)
             && follows.is_some_and(|f| f.surely)
             && !stated[fact].events.iter().any(|event| missing.contains(event));
         let refused = said(jail, &stated[fact], to, state).any(|id| is_refused(jail, id.event().as_str()));

@@ -19,6 +19,7 @@ use sallyport_proto::{
 use sallyport_relay_core::{
     dense::{Dense, Gap},
     ledger::{Model, Stream, rows::HeartbeatRow},
+    missed::Missed,
 };
 
 use super::{Node, ReadModel, answer};
@@ -42,15 +43,8 @@ const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// One numbering of one facility.
 type Key = (Ori, String);
 
-/// Since when one numbering lacks something, and when the jail was asked.
-#[derive(Debug)]
-struct Case {
-    since: Timestamp,
-    asked: Option<Timestamp>,
-}
-
 pub(super) async fn run(node: Rc<Node>, life: Life) {
-    let mut cases: BTreeMap<Key, Case> = BTreeMap::new();
+    let mut cases: BTreeMap<Key, Missed> = BTreeMap::new();
     loop {
         life.sleep(LOOK_EVERY).await;
         match compare(&node, &life) {
@@ -139,7 +133,12 @@ fn differs(model: &Model, beat: &HeartbeatRow) -> bool {
     all && RangeDigest::of(stated.first, first.into_values()) != stated
 }
 
-async fn judge(node: &Node, life: &Life, missing: BTreeMap<Key, Vec<Gap>>, cases: &mut BTreeMap<Key, Case>) {
+async fn judge(
+    node: &Node,
+    life: &Life,
+    missing: BTreeMap<Key, Vec<Gap>>,
+    cases: &mut BTreeMap<Key, Missed>,
+) {
     let now = life.now();
     let lacking: BTreeSet<&Key> =
         missing.iter().filter(|(_, gaps)| !gaps.is_empty()).map(|(k, _)| k).collect();
@@ -149,13 +148,15 @@ async fn judge(node: &Node, life: &Life, missing: BTreeMap<Key, Vec<Gap>>, cases
             see(life, MendStep::NothingMissing);
             continue;
         }
-        let case = cases.entry(key.clone()).or_insert(Case { since: now, asked: None });
-        if now.duration_since(case.since) < GRACE {
+        let case = cases.entry(key.clone()).or_insert(Missed::new(now));
+        if !case.is_overdue(now, GRACE) {
             see(life, MendStep::Waits);
             continue;
         }
-        if case.asked.is_none_or(|asked| now.duration_since(asked) >= ASK_AGAIN) {
-            case.asked = ask(node, life, key, gaps, now).await.or(case.asked);
+        if case.may_ask(now, ASK_AGAIN)
+            && let Some(asked) = ask(node, life, key, gaps, now).await
+        {
+            case.handle_asked(asked);
         }
     }
 }
