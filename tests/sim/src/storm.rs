@@ -27,6 +27,7 @@ const FULL_MAX: Us = 40 * S;
 const CUT_MAX: Us = 60 * S;
 /// Longer than what is missing may be on its way.
 const STUCK_MAX: Us = 300 * S;
+const STUCK_UNSEEN: Us = 29 * S;
 /// Skew that nobody notices.
 const SKEW_MAX: u64 = 2 * S;
 /// A jump, either way.
@@ -203,8 +204,11 @@ fn get_stuck(world: &Rc<World>, cast: &Cast) {
     world.fault("reader stuck");
     let mut chance = world.chance.borrow_mut();
     let node = chance.pick(&cast.nodes);
-    let stream = *chance.pick(&[Stream::Ingest, Stream::Deliver, Stream::Answers, Stream::Heartbeats]);
-    node.stuck.set(Some((stream, world.now() + chance.within(10 * S, STUCK_MAX))));
+    let streams = [Stream::Ingest, Stream::Deliver, Stream::Deliver, Stream::Answers, Stream::Heartbeats];
+    let stream = *chance.pick(&streams);
+    // Mostly for less than the model counts as whole: it is behind, and nobody knows.
+    let most = if chance.permille(600) { STUCK_UNSEEN } else { STUCK_MAX };
+    node.stuck.set(Some((stream, world.now() + chance.within(10 * S, most))));
 }
 
 fn change_clock(world: &Rc<World>, cast: &Cast) {

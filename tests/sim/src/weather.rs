@@ -92,7 +92,7 @@ impl Weather {
                 forgotten_acks: some(300, 4),
                 streams_made_again: some(200, 2),
                 streams_lost: some(250, 2),
-                stuck_readers: some(250, 3),
+                stuck_readers: some(350, 8),
                 link_cuts: some(400, 4),
                 clock_changes: some(500, 8),
             },

@@ -22,7 +22,7 @@ use sallyport_relay_core::{
     missed::Missed,
 };
 
-use super::{Node, ReadModel, answer};
+use super::{Node, answer};
 use crate::{
     broker::Broker,
     coverage::MendStep,
@@ -36,9 +36,8 @@ const LOOK_EVERY: Us = 15 * S;
 /// What is missing for less than this may be on its way.
 const GRACE: SignedDuration = SignedDuration::from_secs(120);
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(5 * 120);
-/// What is compared must be known to be whole, of the last half minute.
+/// What is compared must be known to be whole.
 const NEEDED: [Stream; 4] = [Stream::Ingest, Stream::Deliver, Stream::Answers, Stream::Heartbeats];
-const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// One numbering of one facility.
 type Key = (Ori, String);
@@ -65,7 +64,7 @@ fn see(life: &Life, step: MendStep) {
 fn compare(node: &Node, life: &Life) -> Option<BTreeMap<Key, Vec<Gap>>> {
     let on_disk = node.read_model.borrow();
     let now = life.now();
-    if !is_whole(&on_disk, now) && !life.world().is(Mutant::MendByAPartOfTheModel) {
+    if !on_disk.is_whole(&NEEDED, now) && !life.world().is(Mutant::MendByAPartOfTheModel) {
         return None;
     }
     let model = &on_disk.model;
@@ -85,13 +84,6 @@ fn compare(node: &Node, life: &Life) -> Option<BTreeMap<Key, Vec<Gap>>> {
         }
     }
     Some(missing.into_iter().map(|(key, gaps)| (key, Gap::joined(gaps))).collect())
-}
-
-fn is_whole(on_disk: &ReadModel, now: Timestamp) -> bool {
-    NEEDED.iter().all(|stream| {
-        let whole_at = on_disk.position(*stream).and_then(|position| position.whole_at);
-        whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
-    })
 }
 
 fn held(model: &Model) -> BTreeMap<Key, Dense> {

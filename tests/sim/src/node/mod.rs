@@ -80,6 +80,7 @@ impl Node {
 
     fn boot(self: &Rc<Self>, life: Life) {
         life.world().serving.borrow_mut().insert(self.name.to_string());
+        self.read_model.borrow_mut().opened();
         let (to_commit, pulled) = mpsc::channel(BATCHES_WAITING_MAX);
         let (to_answer, decided) = mpsc::channel(BATCHES_WAITING_MAX);
         life.spawn(intake::run(self.clone(), life.clone(), to_commit));
