@@ -1,15 +1,15 @@
 //! `sim`: seeds of the deterministic simulation. The runs themselves are `sallyport-sim`'s, a program of its own so that
 //! this one needs none of what it stands on.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::{cargo, run as run_command};
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Options {
-    /// Run for so long
+    /// Run for so long, or longer until every transition can be held to have been visited; 5 minutes at most for that
     #[arg(long, conflicts_with_all = ["seeds", "seed"])]
     minutes: Option<f64>,
     /// Run so many seeds
@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Run this one, and show what happens in it
     #[arg(long)]
     seed: Option<u64>,
+    /// Where seeds that fail are noted; target/sim-failures.txt otherwise
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    keep: Option<PathBuf>,
     /// One JSON object on one line last
     #[arg(long)]
     json: bool,
@@ -42,6 +45,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     add("--seed", options.seed.map(|seed| seed.to_string()));
     if options.seed.is_none() {
         add("--from", Some(options.from.unwrap_or_else(fresh).to_string()));
+    }
+    add("--keep", options.keep.as_ref().map(|file| file.display().to_string()));
+    if options.minutes.is_some() {
+        words.push("--must-cover".into());
     }
     if options.json {
         words.push("--json".into());
@@ -70,7 +77,7 @@ pub(crate) fn beside(from: u64, time: Duration) -> Result<u64> {
 
 /// The step of `test`.
 pub(crate) fn of_test() -> Result<()> {
-    run(&Options { minutes: Some(MINUTES_OF_TEST), seeds: None, from: None, seed: None, json: false })
+    run(&Options { minutes: Some(MINUTES_OF_TEST), ..Options::default() })
 }
 
 /// Seconds since 1970: other seeds every time. Those that fail are printed and kept.

@@ -17,5 +17,6 @@ pub mod fixture;
 pub mod heads;
 pub mod latency;
 pub mod ledger;
+pub mod missed;
 pub mod route;
 pub mod way_back;

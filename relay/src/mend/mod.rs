@@ -27,7 +27,7 @@ use sallyport_proto::{
     limits::SEQS_PER_RESEND_MAX,
     subject::{self, AnswerKind},
 };
-use sallyport_relay_core::dense::Gap;
+use sallyport_relay_core::{dense::Gap, missed::Missed};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
@@ -81,8 +81,7 @@ pub struct Missing {
 
 /// Since when one epoch misses something, and what was done about it.
 struct Case {
-    since: Timestamp,
-    asked: Option<Timestamp>,
+    missed: Missed,
     alarmed: Vec<Gap>,
 }
 
@@ -167,9 +166,9 @@ impl Mend {
             if one.count() == 0 {
                 continue;
             }
-            let fresh = || Case { since: now, asked: None, alarmed: Vec::new() };
+            let fresh = || Case { missed: Missed::new(now), alarmed: Vec::new() };
             let case = seen.cases.entry(one.key.clone()).or_insert_with(fresh);
-            if now.duration_since(case.since) < self.grace {
+            if !case.missed.is_overdue(now, self.grace) {
                 continue;
             }
             if missing.len() < MISSING_NAMED_MAX {
@@ -180,9 +179,11 @@ impl Mend {
                 case.alarmed.clone_from(&one.missing);
             }
             let again = self.grace.saturating_mul(ASK_AGAIN_GRACES);
-            if case.asked.is_none_or(|asked| now.duration_since(asked) >= again) {
-                // Not asked now: tried again at the next look.
-                case.asked = self.ask(&one, again, now).await.or(case.asked);
+            // Not asked now: tried again at the next look.
+            if case.missed.may_ask(now, again)
+                && let Some(asked) = self.ask(&one, again, now).await
+            {
+                case.missed.handle_asked(asked);
             }
         }
         self.health.compared(http::Compared { missing, silent });

@@ -279,3 +279,16 @@ async fn streams_that_are_not_there_yet_are_waited_for() {
     until_folded(dir.path(), 1, 0);
     running.stop().await;
 }
+
+#[test]
+fn what_was_whole_by_a_clock_that_was_ahead_is_not_whole_for_as_long_as_that() {
+    use jiff::{SignedDuration, Timestamp};
+    let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365);
+    let whole = |age: SignedDuration| {
+        let whole_at = Some(now - age);
+        super::store::Position { created: "s".into(), sequence: 1, whole_at }.is_whole(now)
+    };
+    assert!(whole(SignedDuration::from_secs(30)) && whole(SignedDuration::from_secs(-2)));
+    assert!(!whole(SignedDuration::from_secs(31)));
+    assert!(!whole(SignedDuration::from_hours(-5 * 24)));
+}

@@ -233,6 +233,6 @@ impl Break {
 }
 
 /// The broker's words for when it made a stream. A later one took an earlier one's place.
-fn made(created: &str) -> Option<Timestamp> {
+pub fn made(created: &str) -> Option<Timestamp> {
     created.parse().ok()
 }

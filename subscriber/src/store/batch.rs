@@ -134,7 +134,7 @@ impl<'t, 'a> Work<'t, 'a> {
 
     fn take(&mut self, arrival: &Arrival<'a>) -> Result<(), StoreError> {
         if let Some(place) = arrival.place {
-            reach::note(self.tx, place.sequence)?;
+            reach::note(self.tx, place)?;
         }
         match arrival.judged {
             Judged::Notice(verified) => self.take_notice(verified, arrival),

@@ -40,8 +40,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements of a batch, so that none is prepared twice.
 const STATEMENTS_CACHED: usize = 64;
 /// Step n makes form n + 1 out of form n.
-const STEPS: [&str; 3] =
-    [include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 /// The form that this build reads.
 const SCHEMA: i64 = STEPS.len() as i64;
 

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sallyport_proto::operations::SubscriberHead;
-use sallyport_subscriber_core::reach::{Break, Heard, Mark, Reach};
+use sallyport_subscriber_core::reach::{Break, Heard, Mark, Reach, made};
 
 use super::{Store, StoreError, What, micros};
 
@@ -27,18 +27,24 @@ impl Store {
     /// Compares a head of the relay with what came.
     pub fn compare(&mut self, head: &SubscriberHead, now: Timestamp) -> Result<(Heard, Reach), StoreError> {
         let tx = self.begin()?;
-        let came = |after, through| count(&tx, after, through);
-        let (mark, heard) = Mark::hear(read(&tx)?, head, now, came)?;
+        let before = read(&tx)?;
+        let on = Stored::before(before.as_ref(), head);
+        let came = |after, through| count(&tx, after, through, on);
+        let (mark, heard) = Mark::hear(before, head, now, came)?;
         write(&tx, &mark)?;
         let reach = of(&tx, &mark, now)?;
         // What was agreed on is compared no more. What came behind the first head of another stream stays: it may be of
         // that stream, heard of before its head.
         let agreed = if heard == Heard::Whole { mark.base_sequence } else { 0 };
-        let sql =
-            "DELETE FROM came WHERE sequence <= ?1 OR sequence <= (SELECT max(sequence) FROM came) - ?2";
+        let what = "forget what was compared";
+        let sql = "DELETE FROM came WHERE sequence <= ?1 OR stored_us < ?2";
+        let since = Stored::on(&mark).since;
         tx.prepare_cached(sql)
-            .and_then(|mut forget| forget.execute(params![signed(agreed), CAME_MAX]))
-            .what("forget what was compared")?;
+            .and_then(|mut forget| forget.execute(params![signed(agreed), since]))
+            .what(what)?;
+        // Of this stream alone: the one before may have been further by far.
+        let sql = "DELETE FROM came WHERE sequence <= (SELECT max(sequence) FROM came) - ?1";
+        tx.prepare_cached(sql).and_then(|mut forget| forget.execute([CAME_MAX])).what(what)?;
         tx.commit().what("commit a comparison")?;
         Ok((heard, reach))
     }
@@ -60,11 +66,35 @@ impl Store {
     }
 }
 
+/// When what counts was stored: on one stream of a name, and not on another.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    since: i64,
+    until: i64,
+}
+
+impl Stored {
+    /// On the stream that a mark speaks of.
+    fn on(mark: &Mark) -> Self {
+        Self { since: made(&mark.created).map_or(i64::MIN, micros), until: i64::MAX }
+    }
+
+    /// On the stream that was known before a head, and before the one that it speaks of.
+    fn before(mark: Option<&Mark>, head: &SubscriberHead) -> Self {
+        let known = mark.map_or(Self { since: i64::MIN, until: i64::MAX }, Self::on);
+        let until = made(&head.stream_created).map(micros).filter(|until| *until > known.since);
+        match until.filter(|_| mark.is_some_and(|mark| mark.created != head.stream_created)) {
+            Some(until) => Self { until, ..known },
+            None => known,
+        }
+    }
+}
+
 /// Notes that a message of DELIVER came and is stored. Also one that was agreed on: the next head may be of another stream.
-pub(super) fn note(tx: &Transaction<'_>, sequence: u64) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO came (sequence) VALUES (?1)";
+pub(super) fn note(tx: &Transaction<'_>, place: Place) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO came (sequence, stored_us) VALUES (?1, ?2)";
     let mut note = tx.prepare_cached(sql).what("note a sequence")?;
-    note.execute([signed(sequence)]).map(drop).what("note a sequence")
+    note.execute([signed(place.sequence), micros(place.stored)]).map(drop).what("note a sequence")
 }
 
 /// Notes where a notice that was known lies now: the relay's stream holds it.
@@ -76,7 +106,7 @@ pub(super) fn came_again(tx: &Transaction<'_>, seq: i64, place: Place) -> Result
 }
 
 fn of(db: &Connection, mark: &Mark, now: Timestamp) -> Result<Reach, StoreError> {
-    let reach = mark.reach(count(db, mark.base_sequence, mark.sequence)?, now);
+    let reach = mark.reach(count(db, mark.base_sequence, mark.sequence, Stored::on(mark))?, now);
     let Some(broken) = &mark.broken else { return Ok(reach) };
     let at = micros(broken.at);
     let not_there = counted(
@@ -157,11 +187,12 @@ fn write(tx: &Transaction<'_>, mark: &Mark) -> Result<(), StoreError> {
     written.map(drop).what("write the reach")
 }
 
-fn count(db: &Connection, after: u64, through: u64) -> Result<u64, StoreError> {
-    let mut count = db
-        .prepare_cached("SELECT count(*) FROM came WHERE sequence > ?1 AND sequence <= ?2")
-        .what("count what came")?;
-    count.query_row([signed(after), signed(through)], |row| unsigned(row, 0)).what("count what came")
+fn count(db: &Connection, after: u64, through: u64, on: Stored) -> Result<u64, StoreError> {
+    let sql = "SELECT count(DISTINCT sequence) FROM came \
+               WHERE sequence > ?1 AND sequence <= ?2 AND stored_us >= ?3 AND stored_us < ?4";
+    let mut count = db.prepare_cached(sql).what("count what came")?;
+    let values = [signed(after), signed(through), on.since, on.until];
+    count.query_row(values, |row| unsigned(row, 0)).what("count what came")
 }
 
 fn signed(value: u64) -> i64 {

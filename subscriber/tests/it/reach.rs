@@ -149,3 +149,39 @@ fn a_notice_that_no_stream_would_hold_any_more_is_no_alarm() {
     assert!(bench.head(SECOND, 0, 0, 2).lost);
     assert!(!bench.store.reach(at(31 * 24 * 60)).unwrap().lost);
 }
+
+#[test]
+fn what_came_from_the_stream_before_is_not_taken_for_what_stands_there_now() {
+    let mut bench = Bench::new();
+    bench.head(FIRST, 0, 0, 0);
+    // The stream of before was long, and all of it came.
+    for n in 1..=9 {
+        bench.came(n);
+    }
+    bench.head(FIRST, 8, 8, 0);
+    // The new one is short, and two of its notices never come.
+    bench.head(SECOND, 0, 0, 2);
+    let notice = bench.world.notice(&Case::custody(20));
+    bench.came_at(7, at(3), &notice);
+    let short = bench.head(SECOND, 3, 9, 4);
+    assert_eq!((short.missing, short.since, short.through), (2, 0, 9));
+    for (n, sequence) in (21..).zip([8, 9]) {
+        let notice = bench.world.notice(&Case::custody(n));
+        bench.came_at(sequence, at(5), &notice);
+    }
+    assert_eq!(bench.head(SECOND, 3, 9, 6).missing, 0);
+}
+
+#[test]
+fn a_stream_that_begins_anew_behind_a_long_one_is_compared_as_well() {
+    let mut bench = Bench::new();
+    bench.head(FIRST, 0, 0, 0);
+    let far = bench.world.notice(&Case::custody(1));
+    bench.came_at(50_000_000, at(0), &far);
+    bench.head(SECOND, 0, 0, 2);
+    bench.came_at(1, at(3), &far);
+    assert_eq!(bench.head(SECOND, 2, 2, 4).missing, 1);
+    let late = bench.world.notice(&Case::custody(2));
+    bench.came_at(2, at(4), &late);
+    assert_eq!(bench.head(SECOND, 2, 2, 5).missing, 0, "the first is not forgotten meanwhile");
+}

@@ -49,7 +49,7 @@ pub(crate) struct Agency {
     pub(crate) me: SubscriberId,
     pub(crate) process: Rc<Process>,
     pub(crate) registry: Arc<Registry>,
-    maker: Maker,
+    pub(crate) maker: Maker,
     dir: PathBuf,
     open: RefCell<Option<Open>>,
     /// When each notice was handed over, in true time; for the longest stall only.
@@ -196,7 +196,12 @@ impl Agency {
     }
 
     /// One transaction in the store, then the lines of the log, then the mark: as the product's `keep`.
-    async fn keep(&self, life: &Life, judged: &[(Judged, Bytes)], messages: &[Delivered]) -> Vec<Outgoing> {
+    async fn keep(
+        self: &Rc<Self>,
+        life: &Life,
+        judged: &[(Judged, Bytes)],
+        messages: &[Delivered],
+    ) -> Vec<Outgoing> {
         if life.world().is(Mutant::HandOverBeforeStore) {
             self.hand_over_before_store(life, judged).await;
         }
@@ -217,12 +222,21 @@ impl Agency {
                 .collect();
             open.store.keep(&arrivals, &self.maker, now, SinkPlace::Pending).expect("the store keeps")
         });
-        self.expected.borrow_mut().came.extend(messages.iter().map(|message| message.sequence));
+        for message in messages {
+            self.expected.borrow_mut().came(message.sequence, life.world().time(message.stored));
+        }
         life.point("subscriber.store.after-commit").await;
         if !kept.handed_over.is_empty() && !life.world().is(Mutant::HandOverBeforeStore) {
             let bytes = self.append(life, &kept.handed_over).await;
             life.point("subscriber.log.after-append").await;
             self.with(|open| open.store.mark_logged(bytes, kept.through).expect("the store marks"));
+            for (judged, _) in judged {
+                let Judged::Notice(verified) = judged else { continue };
+                let id = verified.notice.notice_id.as_str();
+                if kept.handed_over.iter().any(|line| line.notice_id == id) {
+                    self.people(life, verified);
+                }
+            }
         }
         kept.answers
     }

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use sallyport_agent_core::outbox::{Effect, Status};
+use sallyport_agent_core::outbox;
 use sallyport_relay_core::commit::Transition;
 use sallyport_subscriber_core::reach::Heard;
 
-use crate::broker::Came;
+use crate::{
+    broker::Came,
+    ways::{self, Way},
+};
 
 /// How a message was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +81,28 @@ impl HeadStep {
     ];
 }
 
+/// What came of a node's look at what the jails numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum MendStep {
+    /// The model is not known to be whole: nothing is compared.
+    NotWhole,
+    /// Everything is held.
+    NothingMissing,
+    /// Something is missing, and may be on its way.
+    Waits,
+    /// The jail was asked.
+    Asked,
+    /// It was asked a moment ago, by this node or another.
+    AskedAlready,
+    /// Whether it was asked, or the request itself: the broker did not answer.
+    CannotAsk,
+}
+
+impl MendStep {
+    const ALL: [Self; 6] =
+        [Self::NotWhole, Self::NothingMissing, Self::Waits, Self::Asked, Self::AskedAlready, Self::CannotAsk];
+}
+
 /// Every point at which a program may die, in the order of an event's way. Those of the product's own programs have the
 /// names that they have there.
 pub(crate) const POINTS: [&str; 31] = [
@@ -122,31 +147,13 @@ pub(crate) const SELDOM_PASSED: [&str; 4] = [
     "subscriber.log.torn",
 ];
 
-/// The outbox row's table: where it stands, what comes, what that does.
-pub(crate) const OUTBOX: [&str; 16] = [
-    "open + due -> sent",
-    "open + early -> nothing",
-    "open + unsent -> due",
-    "open + acceptance -> closed",
-    "open + acceptance of other bytes -> not this row",
-    "open + permanent refusal -> closed",
-    "open + curable refusal -> stays open",
-    "accepted + acceptance -> already closed",
-    "accepted + refusal -> already closed",
-    "accepted + due -> nothing",
-    "refused + acceptance -> closed",
-    "refused + acceptance of other bytes -> not this row",
-    "refused + refusal -> already closed",
-    "refused + due -> nothing",
-    "accepted + unsent -> nothing",
-    "refused + unsent -> nothing",
-];
-
 /// What was seen over one run, or over many.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coverage {
     transitions: BTreeMap<Transition, u64>,
-    outbox: BTreeMap<String, u64>,
+    outbox: BTreeMap<outbox::Transition, u64>,
+    ways: BTreeMap<Way, u64>,
+    mended: BTreeMap<MendStep, u64>,
     settlings: BTreeMap<Settling, u64>,
     came: BTreeMap<Came, u64>,
     heads: BTreeMap<HeadStep, u64>,
@@ -191,19 +198,25 @@ impl Coverage {
         count(&mut self.recalled, why, 1);
     }
 
-    /// One step of an outbox row.
-    pub(crate) fn outbox(&mut self, stood: Status, input: &str, effect: &str) {
-        let stood = match stood {
-            Status::Open { .. } => "open",
-            Status::Accepted => "accepted",
-            Status::Refused(_) => "refused",
-        };
-        count(&mut self.outbox, format!("{stood} + {input} -> {effect}"), 1);
+    /// One step of an outbox row, by the machine's own table.
+    pub(crate) fn outbox(&mut self, step: outbox::Transition) {
+        count(&mut self.outbox, step, 1);
+    }
+
+    pub(crate) fn mended(&mut self, step: MendStep) {
+        count(&mut self.mended, step, 1);
+    }
+
+    /// The ways that deliveries went.
+    pub(crate) fn ways(&mut self, gone: BTreeMap<Way, u64>) {
+        add(&mut self.ways, gone);
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         add(&mut self.transitions, other.transitions);
         add(&mut self.outbox, other.outbox);
+        add(&mut self.ways, other.ways);
+        add(&mut self.mended, other.mended);
         add(&mut self.settlings, other.settlings);
         add(&mut self.came, other.came);
         add(&mut self.heads, other.heads);
@@ -219,10 +232,14 @@ impl Coverage {
         let times = |times: Option<&u64>| times.copied().unwrap_or_default();
         let transitions =
             Transition::ALL.iter().map(|t| (format!("commit: {t:?}"), times(self.transitions.get(t))));
-        let outbox = OUTBOX.iter().map(|t| (format!("outbox: {t}"), times(self.outbox.get(*t))));
+        let outbox =
+            outbox::Transition::ALL.iter().map(|t| (format!("outbox: {t}"), times(self.outbox.get(t))));
+        let ways =
+            ways::all().map(|way| (format!("delivery: {} + {:?}", way.0, way.1), times(self.ways.get(&way))));
+        let mended = MendStep::ALL.iter().map(|t| (format!("mend: {t:?}"), times(self.mended.get(t))));
         let settlings =
             Settling::ALL.iter().map(|t| (format!("settling: {t:?}"), times(self.settlings.get(t))));
-        let came = Came::ALL.iter().map(|t| (format!("delivery: {t:?}"), times(self.came.get(t))));
+        let came = Came::ALL.iter().map(|t| (format!("came: {t:?}"), times(self.came.get(t))));
         let heads = HeadStep::ALL.iter().map(|t| (format!("head: {t:?}"), times(self.heads.get(t))));
         let heard = Heard::ALL.iter().map(|t| (format!("reach: {t:?}"), times(self.heard.get(t))));
         let recalled = Recalled::ALL.iter().map(|t| (format!("memory: {t:?}"), times(self.recalled.get(t))));
@@ -231,6 +248,8 @@ impl Coverage {
         let crashed = POINTS.iter().map(|p| (format!("crash: {p}"), times(self.crashed.get(p))));
         transitions
             .chain(outbox)
+            .chain(ways)
+            .chain(mended)
             .chain(settlings)
             .chain(came)
             .chain(heads)
@@ -253,11 +272,6 @@ impl Coverage {
         visited.truncate(SELDOM_MAX);
         visited
     }
-
-    /// Rows of the outbox that did what its table does not have.
-    pub(crate) fn beyond_the_table(&self) -> Vec<String> {
-        self.outbox.keys().filter(|step| !OUTBOX.contains(&step.as_str())).cloned().collect()
-    }
 }
 
 /// As many of the most seldom ones are named.
@@ -269,14 +283,4 @@ fn count<K: Ord>(counted: &mut BTreeMap<K, u64>, key: K, times: u64) {
 
 fn add<K: Ord>(counted: &mut BTreeMap<K, u64>, more: BTreeMap<K, u64>) {
     more.into_iter().for_each(|(key, times)| count(counted, key, times));
-}
-
-/// The table's word for an effect.
-pub(crate) fn word(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Closed => "closed",
-        Effect::StaysOpen => "stays open",
-        Effect::AlreadyClosed => "already closed",
-        Effect::NotThisRow => "not this row",
-    }
 }

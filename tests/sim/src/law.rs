@@ -2,6 +2,8 @@
 //! committed, nothing is settled before it is recorded, no effect happens that no delivery accounts for. Reads what was
 //! stored; asks no program.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
@@ -16,6 +18,7 @@ use sallyport_proto::{
 use crate::{
     broker::{Broker, Message, relay_durable},
     exec::Us,
+    world::in_words,
 };
 
 /// Facility and event.
@@ -24,10 +27,18 @@ type EventKey = (String, String);
 /// What was stored so far.
 #[derive(Debug, Default)]
 pub(crate) struct Law {
-    /// Digest of each routed event.
+    /// Digest of each routed event, on the DELIVER of now.
     routed: BTreeMap<EventKey, Digest>,
+    /// And on any.
+    ever_routed: BTreeSet<(EventKey, Digest)>,
+    /// When DELIVER lost it.
+    unrouted: BTreeMap<EventKey, Us>,
+    /// Events that an answer called accepted.
+    accepted: BTreeSet<EventKey>,
     parked: BTreeSet<Digest>,
     notices: BTreeSet<(String, u32)>,
+    /// Events that were routed without their predecessor, on any DELIVER: whom that one had told was not known then.
+    pub(crate) without_predecessor: BTreeSet<String>,
     /// Notices that a receipt names.
     answered: BTreeSet<(String, u32)>,
     /// Answers that carried each receipt, by its sequence on RECEIPTS.
@@ -40,11 +51,6 @@ pub(crate) struct Law {
     lost: BTreeSet<(String, u64)>,
     /// What each head claims was sent.
     claims: BTreeMap<Digest, BTreeSet<u64>>,
-}
-
-/// When a stream was created, in the broker's words.
-pub(crate) fn in_words(created: Us) -> String {
-    created.to_string()
 }
 
 fn claimed(bytes: &[u8], payload_type: PayloadType) -> Option<Vec<u8>> {
@@ -87,10 +93,36 @@ impl Law {
         }
     }
 
-    /// DELIVER is another stream now, filled from the archive.
-    pub(crate) fn made_again(&mut self, broker: &Broker) {
+    /// DELIVER is another stream now, filled with what an archive or an older copy has.
+    pub(crate) fn made_again(&mut self, broker: &Broker, now: Us) {
         let deliver = broker.stream(subject::DELIVER);
-        deliver.messages().iter().for_each(|message| self.committed(deliver.created, message));
+        let before = std::mem::take(&mut self.routed);
+        self.notices.clear();
+        let mut broken = Vec::new();
+        for message in deliver.messages() {
+            self.committed(deliver.created, message);
+            self.delivered(message, &mut broken);
+        }
+        let gone = before.into_keys().filter(|key| !self.routed.contains_key(key));
+        self.unrouted.extend(gone.map(|key| (key, now)));
+    }
+
+    /// A node decided that an event is accepted, by what it asked for since then: it stood on DELIVER meanwhile.
+    pub(crate) fn decided(&self, ori: &str, event: &str, digest: &Digest, since: Us) -> Option<String> {
+        let key = (ori.to_owned(), event.to_owned());
+        let stood = self.routed.get(&key) == Some(digest)
+            || self.is_ever_routed(&key, digest)
+                && self.unrouted.get(&key).is_some_and(|lost| *lost >= since);
+        (!stood).then(|| format!("event {event} was accepted and is not on DELIVER"))
+    }
+
+    fn is_ever_routed(&self, key: &EventKey, digest: &Digest) -> bool {
+        self.ever_routed.contains(&(key.clone(), *digest))
+    }
+
+    /// Whether the DELIVER of now has it.
+    pub(crate) fn is_on_deliver(&self, ori: &str, event: &str, digest: &Digest) -> bool {
+        self.routed.get(&(ori.to_owned(), event.to_owned())) == Some(digest)
     }
 
     /// The broker lost a notice.
@@ -142,9 +174,16 @@ impl Law {
         if let Some(routed) = claimed(&message.payload, PayloadType::Routed)
             && let Ok(routed) = wire::Routed::decode(&*routed)
             && let Ok(digest) = Digest::try_from(&*routed.event_digest)
-            && self.routed.insert((routed.ori.clone(), routed.event_id.clone()), digest).is_some()
         {
-            broken.push(format!("event {} was routed twice", routed.event_id));
+            let key = (routed.ori.clone(), routed.event_id.clone());
+            if routed.predecessor_missing {
+                self.without_predecessor.insert(routed.event_id.clone());
+            }
+            self.ever_routed.insert((key.clone(), digest));
+            self.unrouted.remove(&key);
+            if self.routed.insert(key, digest).is_some() {
+                broken.push(format!("event {} was routed twice", routed.event_id));
+            }
         }
     }
 
@@ -158,9 +197,11 @@ impl Law {
             Body::Acceptance(events) => {
                 for event in events {
                     let key = (answer.ori.to_string(), event.event_id.to_string());
-                    if self.routed.get(&key) != Some(&event.digest) {
+                    // That it stands there still, nobody can know: `decided` has looked.
+                    if !self.is_ever_routed(&key, &event.digest) {
                         broken.push(format!("event {} was accepted and is not on DELIVER", event.event_id));
                     }
+                    self.accepted.insert(key);
                 }
             }
             Body::Progress(receipts) => {
@@ -178,9 +219,8 @@ impl Law {
                     }
                 }
             }
-            // No simulated node mends: nothing is taken from a simulated stream behind everybody's back.
-            Body::Resend(_) => broken.push("a node asked to send again what was not lost".to_owned()),
-            Body::Refusal(_) | Body::Request(_) => {}
+            // What a node may ask for, it is asked itself (`asked`).
+            Body::Resend(_) | Body::Refusal(_) | Body::Request(_) => {}
         }
     }
 
@@ -211,12 +251,12 @@ impl Law {
     fn is_routed(&self, ingest: &[u8], digest: &Digest) -> bool {
         let Ok(event) = UnverifiedEvent::read(ingest) else { return false };
         let Ok(head) = event.claimed_head() else { return false };
-        self.routed.get(&(head.ori.to_string(), head.event_id.to_string())) == Some(digest)
+        self.is_ever_routed(&(head.ori.to_string(), head.event_id.to_string()), digest)
     }
 
     /// A row of an outbox closed as accepted.
     pub(crate) fn closed(&self, ori: &str, event: &str, digest: &Digest) -> Option<String> {
-        let routed = self.routed.get(&(ori.to_owned(), event.to_owned())) == Some(digest);
+        let routed = self.is_ever_routed(&(ori.to_owned(), event.to_owned()), digest);
         (!routed).then(|| format!("the row of event {event} closed and the event is not on DELIVER"))
     }
 }

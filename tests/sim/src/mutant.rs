@@ -27,13 +27,19 @@ pub enum Mutant {
     AcceptedAfterRefusalIsForgotten,
     /// A node counts a subscriber's notices when it begins to commit them, beside its read model.
     HeadCountsBeforeCommit,
+    /// The agent takes what was accepted for safe, whatever it is asked for again.
+    IgnoreResendOfAccepted,
+    /// A node compares numbers with INGEST and does not look whether what was accepted is on DELIVER still.
+    MendLooksAtNumbersOnly,
+    /// A node compares what the jails numbered with a model that it is only building.
+    MendByAPartOfTheModel,
     /// A subscriber counts only what comes for the first time: what was on its way when it died never counts.
     RedeliveriesDoNotCount,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::RetireOnPubAck,
         Self::SettleBeforeCommit,
         Self::AnswerWithoutLeaderRead,
@@ -46,6 +52,9 @@ impl Mutant {
         Self::RefusedCountsAsTold,
         Self::AcceptedAfterRefusalIsForgotten,
         Self::HeadCountsBeforeCommit,
+        Self::IgnoreResendOfAccepted,
+        Self::MendLooksAtNumbersOnly,
+        Self::MendByAPartOfTheModel,
         Self::RedeliveriesDoNotCount,
     ];
 }

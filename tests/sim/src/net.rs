@@ -230,7 +230,8 @@ impl Life {
     }
 
     /// Publishes an atomic batch.
-    pub(crate) async fn batch(&self, entries: Vec<Entry>) -> Result<(), NotConfirmed> {
+    /// Gives where its last message stands.
+    pub(crate) async fn batch(&self, entries: Vec<Entry>) -> Result<u64, NotConfirmed> {
         let expects = !self.world().is(crate::mutant::Mutant::NoExpectedSequence);
         let entries: Rc<Vec<BatchEntry>> = Rc::new(
             entries
@@ -262,12 +263,12 @@ impl Life {
             for sequence in stored.as_deref().unwrap_or_default() {
                 world.was_stored(subject::DELIVER, *sequence);
             }
-            stored.map(drop)
+            stored.map(|stored| stored.last().copied().unwrap_or_default())
         };
         let outcome = self.request(act).await;
         self.point("relay.commit.after-batch-ack").await;
         match outcome {
-            Some(Ok(())) => Ok(()),
+            Some(Ok(last)) => Ok(last),
             Some(Err(Refused::Taken)) => Err(NotConfirmed::Taken),
             Some(Err(Refused::Full)) => Err(NotConfirmed::Full),
             Some(Err(Refused::TooLarge)) => Err(NotConfirmed::TooLarge),

@@ -15,17 +15,19 @@ use sallyport_relay_core::ledger::Stream;
 use crate::{
     agency::Agency,
     exec::{MS, S, Us},
-    law::in_words,
     node::Node,
     process::Process,
     weather::{STORM_ENDS, Timed, Weather},
-    world::{LostNotice, World},
+    world::{LostNotice, World, in_words},
 };
 
 /// A leader change takes up to so long.
 const LEADERLESS_MAX: Us = 9 * S;
 const FULL_MAX: Us = 40 * S;
 const CUT_MAX: Us = 60 * S;
+/// Longer than what is missing may be on its way.
+const STUCK_MAX: Us = 300 * S;
+const STUCK_UNSEEN: Us = 29 * S;
 /// Skew that nobody notices.
 const SKEW_MAX: u64 = 2 * S;
 /// A jump, either way.
@@ -57,6 +59,8 @@ pub(crate) fn brew(world: &Rc<World>, cast: &Rc<Cast>) {
         consumer_resets,
         forgotten_acks,
         streams_made_again,
+        streams_lost,
+        stuck_readers,
         link_cuts,
         clock_changes,
     } = world.weather.borrow().timed.clone();
@@ -73,6 +77,8 @@ pub(crate) fn brew(world: &Rc<World>, cast: &Rc<Cast>) {
     at_times(consumer_resets, reset_consumer);
     at_times(forgotten_acks, forget_acks);
     at_times(streams_made_again, make_again);
+    at_times(streams_lost, lose_streams);
+    at_times(stuck_readers, get_stuck);
     at_times(link_cuts, cut_link);
     at_times(clock_changes, change_clock);
     if world.weather.borrow().notice_lost {
@@ -148,12 +154,41 @@ fn forget_acks_of(world: &Rc<World>) {
 fn make_again(world: &Rc<World>, _: &Cast) {
     world.fault("stream made again");
     let stream = *world.chance.borrow_mut().pick(&STREAMS);
+    let kept = if stream == subject::INGEST { 0 } else { u64::MAX };
+    begin_again(world, stream, kept);
+}
+
+fn begin_again(world: &Rc<World>, stream: &'static str, kept: u64) {
     let now = world.now();
-    world.broker.borrow_mut().make_again(stream, stream != subject::INGEST, now);
+    world.note(|| format!("{stream} is made again with its first {kept}"));
+    world.broker.borrow_mut().make_again(stream, kept, now);
     if stream == subject::DELIVER {
-        world.law.borrow_mut().made_again(&world.broker.borrow());
+        world.law.borrow_mut().made_again(&world.broker.borrow(), now);
     }
     world.pump_all();
+}
+
+/// INGEST, DELIVER or both come back without anything, or from an older copy: what was stored last is gone, whole batches
+/// of it, the `routed` records with them.
+fn lose_streams(world: &Rc<World>, _: &Cast) {
+    let streams: &[&'static str] = match world.chance.borrow_mut().below(4) {
+        0 => &[subject::INGEST],
+        1 => &[subject::INGEST, subject::DELIVER],
+        _ => &[subject::DELIVER],
+    };
+    world.oddities.borrow_mut().a_stream_was_lost = true;
+    for stream in streams {
+        let wholes = world.broker.borrow().stream(stream).wholes().to_vec();
+        let cut = !wholes.is_empty() && world.chance.borrow_mut().permille(600);
+        let kept = if cut { *world.chance.borrow_mut().pick(&wholes) } else { 0 };
+        world.fault(match (*stream, cut) {
+            (subject::INGEST, true) => "INGEST cut short",
+            (subject::INGEST, false) => "INGEST empty",
+            (_, true) => "DELIVER cut short",
+            (_, false) => "DELIVER empty",
+        });
+        begin_again(world, stream, kept);
+    }
 }
 
 fn cut_link(world: &Rc<World>, cast: &Cast) {
@@ -164,8 +199,21 @@ fn cut_link(world: &Rc<World>, cast: &Cast) {
     world.later(until, move |_| process.reconnect());
 }
 
+/// The model goes on by all streams but one, and is not whole.
+fn get_stuck(world: &Rc<World>, cast: &Cast) {
+    world.fault("reader stuck");
+    let mut chance = world.chance.borrow_mut();
+    let node = chance.pick(&cast.nodes);
+    let streams = [Stream::Ingest, Stream::Deliver, Stream::Deliver, Stream::Answers, Stream::Heartbeats];
+    let stream = *chance.pick(&streams);
+    // Mostly for less than the model counts as whole: it is behind, and nobody knows.
+    let most = if chance.permille(600) { STUCK_UNSEEN } else { STUCK_MAX };
+    node.stuck.set(Some((stream, world.now() + chance.within(10 * S, most))));
+}
+
 fn change_clock(world: &Rc<World>, cast: &Cast) {
     world.fault("clock");
+    let may_lose = world.weather.borrow().timed.streams_lost > 0;
     let mut chance = world.chance.borrow_mut();
     let process = chance.pick(&cast.processes).clone();
     let either_way =
@@ -173,7 +221,8 @@ fn change_clock(world: &Rc<World>, cast: &Cast) {
     let off = match chance.below(3) {
         0 => either_way(SKEW_MAX, &mut chance),
         1 => either_way(JUMP_MAX, &mut chance),
-        _ if process.name.starts_with("node") && chance.permille(300) => LEAP_OF_WEEKS as i64,
+        // Not where jails send old events again: they would be refused for good, as too old.
+        _ if process.name.starts_with("node") && !may_lose && chance.permille(300) => LEAP_OF_WEEKS as i64,
         _ => chance.below(LEAP_MAX) as i64,
     };
     drop(chance);
@@ -219,7 +268,7 @@ fn lose(world: &Rc<World>, agency: &Agency, nodes: &[Rc<Node>]) {
             .is_some_and(|rest| rest.split('.').next() == Some(agency.me.as_str()))
     };
     let never_came = deliver.from(expected.base + 1).find(|message| {
-        message.sequence <= seen && is_mine(&message.subject) && !expected.came.contains(&message.sequence)
+        message.sequence <= seen && is_mine(&message.subject) && !expected.has(message.sequence)
     });
     let notice = never_came.and_then(|message| {
         let envelope = Unverified::read(&message.payload, PayloadType::Notice).ok()?;
@@ -239,6 +288,7 @@ fn lose(world: &Rc<World>, agency: &Agency, nodes: &[Rc<Node>]) {
 fn clear_up(world: &Rc<World>, cast: &Cast) {
     *world.weather.borrow_mut() = Weather::calm();
     world.note(|| "the storm is over".into());
+    cast.nodes.iter().for_each(|node| node.stuck.set(None));
     for process in &cast.processes {
         process.clock_off.set(0);
         process.cut_until.set(0);

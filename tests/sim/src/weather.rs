@@ -38,6 +38,8 @@ pub(crate) struct Weather {
     pub(crate) mixed_registries: bool,
     /// The broker loses a notice that its agency never had.
     pub(crate) notice_lost: bool,
+    /// People at the agencies say something, too.
+    pub(crate) people: bool,
 }
 
 /// How many of each timed fault.
@@ -49,6 +51,10 @@ pub(crate) struct Timed {
     pub(crate) consumer_resets: u64,
     pub(crate) forgotten_acks: u64,
     pub(crate) streams_made_again: u64,
+    /// INGEST, DELIVER or both come back empty, or without their ends.
+    pub(crate) streams_lost: u64,
+    /// A node's reader of one stream gets nothing for minutes.
+    pub(crate) stuck_readers: u64,
     pub(crate) link_cuts: u64,
     pub(crate) clock_changes: u64,
 }
@@ -85,16 +91,30 @@ impl Weather {
                 consumer_resets: some(250, 2),
                 forgotten_acks: some(300, 4),
                 streams_made_again: some(200, 2),
+                streams_lost: some(250, 2),
+                stuck_readers: some(350, 8),
                 link_cuts: some(400, 4),
                 clock_changes: some(500, 8),
             },
             mixed_registries: some(350, 1) > 0,
             notice_lost: some(250, 1) > 0,
+            people: some(400, 1) > 0,
         }
+        .as_one_can_judge()
     }
 }
 
 impl Weather {
+    /// A lost notice is missed on the stream that lost it: in a run in which DELIVER begins anew nobody could say by whom. And
+    /// which of two versions of an event was there first is decided anew with it: the other may be out already.
+    fn as_one_can_judge(mut self) -> Self {
+        if self.timed.streams_lost > 0 {
+            self.notice_lost = false;
+            self.twin = 0;
+        }
+        self
+    }
+
     /// How readily a program dies at a point.
     pub(crate) fn crash_at(&self, point: &str) -> u64 {
         let times = if SELDOM_PASSED.contains(&point) { MORE_READILY } else { 1 };
@@ -110,6 +130,8 @@ impl Weather {
             consumer_resets,
             forgotten_acks,
             streams_made_again,
+            streams_lost,
+            stuck_readers,
             link_cuts,
             clock_changes,
         } = self.timed;
@@ -119,6 +141,8 @@ impl Weather {
             + consumer_resets
             + forgotten_acks
             + streams_made_again
+            + streams_lost
+            + stuck_readers
             + link_cuts
             + clock_changes;
         let chances = self.request_lost

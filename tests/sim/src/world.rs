@@ -27,6 +27,16 @@ use crate::{
 /// The beginning of every run.
 const BEGAN: &str = "2026-11-21T12:00:00Z";
 
+/// A time of the run as a broker states when it made a stream.
+pub(crate) fn in_words(at: Us) -> String {
+    moved(at as i64).to_string()
+}
+
+/// So many microseconds after the beginning.
+fn moved(by: i64) -> Timestamp {
+    BEGAN.parse::<Timestamp>().expect("a time") + SignedDuration::from_micros(by)
+}
+
 /// One pull that waits at the broker.
 pub(crate) struct Pull {
     pub(crate) to: tokio::sync::oneshot::Sender<Vec<Delivered>>,
@@ -40,6 +50,8 @@ pub(crate) struct Oddities {
     pub(crate) twins: BTreeSet<String>,
     /// A node's clock was over the age at which events are refused.
     pub(crate) a_node_leapt_weeks: bool,
+    /// INGEST or DELIVER came back without its end.
+    pub(crate) a_stream_was_lost: bool,
 }
 
 /// A notice that DELIVER held and does not hold any more.
@@ -77,14 +89,12 @@ pub(crate) struct World {
     /// Relay nodes that are alive: somebody must serve catch-up.
     pub(crate) serving: RefCell<BTreeSet<String>>,
     owners: Cell<u64>,
-    began: Timestamp,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, weather: Weather, mutant: Option<Mutant>, trace: bool) -> Rc<Self> {
-        let began: Timestamp = BEGAN.parse().expect("a time");
         let routings = ground::VERSIONS
-            .map(|version| (version, Arc::new(Routing::new(Arc::new(ground::registry(version)), began))));
+            .map(|version| (version, Arc::new(Routing::new(Arc::new(ground::registry(version)), moved(0)))));
         Rc::new(Self {
             exec: Exec::new(),
             chance: RefCell::new(Chance::new(seed)),
@@ -105,7 +115,6 @@ impl World {
             lost: RefCell::default(),
             serving: RefCell::default(),
             owners: Cell::new(1),
-            began,
         })
     }
 
@@ -120,7 +129,7 @@ impl World {
 
     /// A time as a clock shows it that is wrong by so many microseconds.
     pub(crate) fn shifted(&self, at: Us, by: i64) -> Timestamp {
-        self.began + SignedDuration::from_micros(at as i64 + by)
+        moved(at as i64 + by)
     }
 
     pub(crate) fn new_owner(&self) -> crate::exec::Owner {

@@ -85,6 +85,21 @@ fn a_bridge_that_does_not_count_what_comes_again_is_caught() {
 }
 
 #[test]
+fn an_agent_that_takes_what_was_accepted_for_safe_is_caught() {
+    is_caught(Mutant::IgnoreResendOfAccepted, &["INGEST and DELIVER do not hold it"]);
+}
+
+#[test]
+fn a_node_that_compares_numbers_with_ingest_alone_is_caught() {
+    is_caught(Mutant::MendLooksAtNumbersOnly, &["INGEST and DELIVER do not hold it"]);
+}
+
+#[test]
+fn a_node_that_takes_a_part_of_its_model_for_the_whole_is_caught() {
+    is_caught(Mutant::MendByAPartOfTheModel, &["asked to send again what was not lost"]);
+}
+
+#[test]
 fn what_was_lost_shows_at_the_agencies_and_not_only_at_the_broker() {
     let lost = (1..=SEEDS_MAX).any(|seed| {
         let outcome = run(seed, &Options { mutant: Some(Mutant::RetireOnPubAck), ..Options::default() });

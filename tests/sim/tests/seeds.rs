@@ -7,7 +7,7 @@ const SEEDS: u64 = 120;
 
 #[test]
 fn no_seed_finds_anything() {
-    let summary = many(1, Budget::Seeds(SEEDS));
+    let summary = many(1, Budget::Seeds(SEEDS), &|_| {});
     assert!(summary.failures.is_empty(), "again: cargo xtask sim --seed N\n{:#?}", summary.failures);
     assert!(summary.seeds >= SEEDS && summary.events > SEEDS && summary.notices > summary.events);
     assert!(summary.crashes > SEEDS, "programs die in it: {}", summary.crashes);

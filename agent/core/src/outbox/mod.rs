@@ -5,17 +5,19 @@
 //! comes here; storing, reading and sending are the agent's shell. Time and chance are arguments.
 
 mod backoff;
+mod transition;
 pub mod window;
 
 use jiff::Timestamp;
 use sallyport_proto::{
-    answer::{AcceptedEvent, Refusal, is_permanent},
+    answer::{AcceptedEvent, Refusal},
     envelope::Digest,
     ids::EventId,
     vocabulary::RefusalCode,
 };
 
 pub use backoff::{RESEND_AFTER, RESEND_AFTER_MAX, delay};
+pub use transition::{Input, Transition};
 
 /// One event in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +82,7 @@ impl Row {
     /// Sends it, if it is due: counts the attempt, sets the next one, and gives the Msg-Id of this one. `jitter` is a
     /// random number from 0 to 1.
     pub fn handle_deadline(&mut self, now: Timestamp, jitter: f64) -> Option<String> {
-        if !self.is_due(now) {
+        if self.transition(Input::Deadline(now)) != Transition::Sent {
             return None;
         }
         self.attempt = self.attempt.saturating_add(1);
@@ -92,56 +94,46 @@ impl Row {
     /// The last attempt never reached the broker: it is due again at once, so that a backlog does not wait for its
     /// backoff when the link returns.
     pub fn handle_unsent(&mut self, now: Timestamp) {
-        if let Status::Open { next_due } = &mut self.status {
-            *next_due = (*next_due).min(now);
+        if self.transition(Input::Unsent) == Transition::DueAgain {
+            self.is_due_by(now);
         }
     }
 
     /// The relay committed an event. An acceptance after a refusal wins: the notices are out, whatever another node
     /// said before.
     pub fn handle_acceptance(&mut self, accepted: &AcceptedEvent) -> Effect {
-        if accepted.event_id != self.event_id || accepted.digest != self.digest {
-            return Effect::NotThisRow;
+        let effect = self.transition(Input::Acceptance(accepted)).effect();
+        if effect == Effect::Closed {
+            self.status = Status::Accepted;
         }
-        match self.status {
-            Status::Accepted => Effect::AlreadyClosed,
-            Status::Open { .. } | Status::Refused(_) => {
-                self.status = Status::Accepted;
-                Effect::Closed
-            }
-        }
+        effect
     }
 
     /// The relay does not hold this row's event any more (a stream was lost, or restored from an older copy): the same
     /// bytes are sent again. Nothing closes the row but what closes every row.
     pub fn handle_resend(&mut self, now: Timestamp) -> Resend {
-        match &mut self.status {
-            Status::Open { next_due } => {
-                *next_due = (*next_due).min(now);
-                Resend::DueNow
-            }
-            Status::Accepted => {
-                self.status = Status::Open { next_due: now };
-                Resend::Reopened
-            }
-            Status::Refused(_) => Resend::Refused,
+        let resend = self.transition(Input::Resend).resend();
+        match resend {
+            Resend::DueNow => self.is_due_by(now),
+            Resend::Reopened => self.status = Status::Open { next_due: now },
+            Resend::Refused => {}
         }
+        resend
     }
 
     /// The relay refused some bytes. Permanent is only what says so *and* has a code that can be: a refusal for an
     /// unknown key or version never closes a row.
     pub fn handle_refusal(&mut self, refusal: &Refusal) -> Effect {
-        let names_this = refusal.event_id.as_ref().is_none_or(|id| *id == self.event_id);
-        if refusal.digest != self.digest || !names_this {
-            return Effect::NotThisRow;
+        let effect = self.transition(Input::Refusal(refusal)).effect();
+        if effect == Effect::Closed {
+            self.status = Status::Refused(refusal.code);
         }
-        match self.status {
-            Status::Accepted | Status::Refused(_) => Effect::AlreadyClosed,
-            Status::Open { .. } if refusal.permanent && is_permanent(refusal.code) => {
-                self.status = Status::Refused(refusal.code);
-                Effect::Closed
-            }
-            Status::Open { .. } => Effect::StaysOpen,
+        effect
+    }
+
+    fn is_due_by(&mut self, now: Timestamp) {
+        if let Status::Open { next_due } = &mut self.status {
+            *next_due = (*next_due).min(now);
         }
     }
 }

@@ -89,12 +89,21 @@ pub enum Happened {
 }
 
 /// The life of one notice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Eq)]
 pub struct Delivery {
     status: Status,
     withdraws: bool,
     attempts: Vec<Attempt>,
     credited: Credited,
+    trail: Vec<(Status, Move)>,
+}
+
+/// How it got there is no part of where it stands.
+impl PartialEq for Delivery {
+    fn eq(&self, other: &Self) -> bool {
+        let stands = |d: &Self| (d.status, d.withdraws);
+        stands(self) == stands(other) && self.attempts == other.attempts && self.credited == other.credited
+    }
 }
 
 /// What credited receipts established; the first RECEIVED and SEEN count, and the last response.
@@ -122,6 +131,7 @@ impl Delivery {
             withdraws: release_state.withdraws(),
             attempts: Vec::new(),
             credited: Credited::default(),
+            trail: Vec::new(),
         }
     }
 
@@ -147,6 +157,11 @@ impl Delivery {
     /// What its receipts established.
     pub fn credited(&self) -> &Credited {
         &self.credited
+    }
+
+    /// The moves that the table allowed so far, each from where it stood: a simulation proves that it has seen each.
+    pub fn trail(&self) -> &[(Status, Move)] {
+        &self.trail
     }
 
     /// DELIVER has an attempt. The same number again is the same attempt.
@@ -206,6 +221,7 @@ impl Delivery {
         match self.status.after(step) {
             Ok(next) => {
                 let moved = next != self.status;
+                self.trail.push((self.status, step));
                 self.status = next;
                 moved
             }

@@ -46,7 +46,7 @@ pub enum Status {
 }
 
 /// What may move a notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Move {
     /// DELIVER has it.
     Stored,
@@ -73,6 +73,27 @@ pub enum Move {
     /// Given up.
     DeadLettered,
 }
+
+impl Move {
+    /// Every move.
+    pub const ALL: &'static [Self] = &[
+        Self::Stored,
+        Self::Received,
+        Self::Seen,
+        Self::Responded,
+        Self::SubscriberDone,
+        Self::RetractionAcknowledged,
+        Self::Refused,
+        Self::Remarked,
+        Self::Superseded,
+        Self::Outcome,
+        Self::LadderEnded,
+        Self::DeadLettered,
+    ];
+}
+
+/// One that is forgotten above does not compile, as long as the last one stays the last.
+const _: () = assert!(Move::ALL.len() == Move::DeadLettered as usize + 1);
 
 /// A way that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -133,6 +154,12 @@ impl Status {
             Move::LadderEnded if self >= S::Received => return illegal,
             Move::LadderEnded => S::ExpiredUnconfirmed,
         })
+    }
+
+    /// Every move that is legal somewhere, with where: what a simulation must have seen.
+    pub fn ways() -> impl Iterator<Item = (Self, Move)> {
+        let moves = |from: &'static Self| Move::ALL.iter().map(|step| (*from, *step));
+        Self::ALL.iter().flat_map(moves).filter(|(from, step)| from.after(*step).is_ok())
     }
 
     /// The word that both sides see.

@@ -293,23 +293,31 @@ proptest! {
 
 #[test]
 fn a_terminal_status_admits_no_move() {
-    let moves = [
-        Move::Stored,
-        Move::Received,
-        Move::Seen,
-        Move::Responded,
-        Move::SubscriberDone,
-        Move::RetractionAcknowledged,
-        Move::Refused,
-        Move::Remarked,
-        Move::Superseded,
-        Move::Outcome,
-        Move::LadderEnded,
-        Move::DeadLettered,
-    ];
     for status in Status::ALL.iter().filter(|status| status.is_terminal()) {
-        for step in moves {
+        for &step in Move::ALL {
             assert_eq!(status.after(step), Err(Illegal { from: *status, step }));
         }
     }
+}
+
+#[test]
+fn the_trail_names_every_move_that_was_allowed_from_where_it_stood() {
+    let (delivery, _) = Delivery::replay(
+        ReleaseState::Released,
+        [attempt(0)],
+        [
+            level(ReceiptLevel::Seen),
+            level(ReceiptLevel::Received),
+            Happened::LaterReceived,
+            Happened::Outcome,
+        ],
+    );
+    let expected = [
+        (Status::Pending, Move::Stored),
+        (Status::Relayed, Move::Seen),
+        (Status::Seen, Move::Received),
+        (Status::Seen, Move::Superseded),
+    ];
+    assert_eq!(delivery.trail(), expected, "nothing follows the end");
+    assert!(expected.iter().all(|way| Status::ways().any(|legal| legal == *way)));
 }

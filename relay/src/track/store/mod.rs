@@ -109,9 +109,10 @@ pub struct Position {
 }
 
 impl Position {
-    /// Whether the model is known to hold everything of the stream at `now`.
+    /// Whether the model is known to hold everything of the stream at `now`. What a clock that was ahead has found whole says
+    /// nothing any more once that clock is right again.
     pub fn is_whole(&self, now: Timestamp) -> bool {
-        self.whole_at.is_some_and(|at| now.duration_since(at) <= STALE_AFTER)
+        self.whole_at.is_some_and(|at| now.duration_since(at).abs() <= STALE_AFTER)
     }
 }
 

@@ -5,7 +5,7 @@
 mod durable;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sallyport_proto::subject;
@@ -128,6 +128,7 @@ impl Broker {
             return Ok(Stored { sequence: known, duplicate: true });
         }
         let sequence = target.append(subject, payload, now);
+        target.is_whole_here();
         if let Some(id) = msg_id {
             target.remember(id, sequence, now);
         }
@@ -148,7 +149,9 @@ impl Broker {
         if target.last_of(subject).map_or(0, |message| message.sequence) != last {
             return Err(Refused::Taken);
         }
-        Ok(Stored { sequence: target.append(subject, payload, now), duplicate: false })
+        let sequence = target.append(subject, payload, now);
+        target.is_whole_here();
+        Ok(Stored { sequence, duplicate: false })
     }
 
     /// A message is gone, and nobody is told.
@@ -187,7 +190,9 @@ impl Broker {
             return Err(Refused::Taken);
         }
         let deliver = self.stream_mut(subject::DELIVER);
-        Ok(entries.iter().map(|e| deliver.append(&e.subject, e.payload.clone(), now)).collect())
+        let stored = entries.iter().map(|e| deliver.append(&e.subject, e.payload.clone(), now)).collect();
+        deliver.is_whole_here();
+        Ok(stored)
     }
 
     /// The batch was abandoned.
@@ -213,16 +218,22 @@ impl Broker {
         Some(due)
     }
 
-    /// A stream is deleted and made again: with what an archive has of it, or empty. Its durables start over.
-    pub(crate) fn make_again(&mut self, name: &'static str, restored: bool, now: Us) {
+    /// A stream is deleted and made again, with what an archive or an older copy has of it: its first `kept` messages. Its
+    /// durables start over, and a batch on its way to it goes nowhere.
+    pub(crate) fn make_again(&mut self, name: &'static str, kept: u64, now: Us) {
         let old = self.stream(name);
         let mut new = Stream::new(now, old.bytes_max);
-        if restored {
-            for message in old.messages() {
-                new.append(&message.subject, message.payload.clone(), now);
+        let wholes: BTreeSet<u64> = old.wholes().iter().copied().collect();
+        for message in old.messages().iter().take(kept as usize) {
+            new.append(&message.subject, message.payload.clone(), now);
+            if wholes.contains(&message.sequence) {
+                new.is_whole_here();
             }
         }
         self.streams.insert(name, new);
+        if name == subject::DELIVER {
+            self.batches.clear();
+        }
         self.durables.values_mut().filter(|durable| durable.stream == name).for_each(Durable::reset);
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Stream {
     /// Sequences that the broker does not hold any more, behind everybody's back.
     lost: BTreeSet<u64>,
     last: BTreeMap<String, u64>,
+    /// Last sequences of whatever was stored as one: a message, or an atomic batch.
+    wholes: Vec<u64>,
     known: BTreeMap<String, (u64, Us)>,
 }
 
@@ -44,6 +46,7 @@ impl Stream {
             messages: Vec::new(),
             lost: BTreeSet::new(),
             last: BTreeMap::new(),
+            wholes: Vec::new(),
             known: BTreeMap::new(),
         }
     }
@@ -96,6 +99,16 @@ impl Stream {
         self.messages.push(Message { sequence, subject: subject.to_owned(), payload, stored: now });
         self.last.insert(subject.to_owned(), sequence);
         sequence
+    }
+
+    /// What was appended last ends something whole.
+    pub(super) fn is_whole_here(&mut self) {
+        self.wholes.push(self.last_sequence());
+    }
+
+    /// Where it can be cut without a part of a batch staying behind.
+    pub(crate) fn wholes(&self) -> &[u64] {
+        &self.wholes
     }
 
     pub(super) fn duplicate_of(&self, id: &str, now: Us) -> Option<u64> {

@@ -8,11 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use sallyport_agent_core::{
-    outbox::{Effect, Row, Status},
+    outbox::{Effect, Input, Resend, Row, Status},
     revise::{Left, Memory},
 };
 use sallyport_proto::{
-    answer::{Answer, Body, RelayedReceipt, is_permanent},
+    answer::{Answer, Body, RelayedReceipt, ResendRequest},
     envelope::Digest,
     ids::{EventId, NoticeId},
     limits::CATCHUP_PAGE_MAX,
@@ -21,9 +21,9 @@ use sallyport_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::{Jail, Record};
+use super::{EPOCH, Jail, Record, Store, publish::see};
 use crate::{
-    coverage::{Recalled, word},
+    coverage::Recalled,
     exec::{S, Us},
     mutant::Mutant,
     process::Life,
@@ -106,7 +106,7 @@ async fn take(jail: &Jail, life: &Life, answers: Vec<Bytes>, position: Option<(u
     let Applied { digests, rows, receipts } = applied;
     let record = Record::Answered { digests, rows, memories, receipts, position };
     jail.write(life, record, Some("agent.answer.before-store")).await;
-    closed.iter().for_each(|row| jail.close(life, row));
+    closed.iter().filter(|row| row.poll_deadline().is_none()).for_each(|row| jail.close(life, row));
     // An answer makes room for the next events.
     jail.stored.notify_one();
     life.point("agent.answer.after-store").await;
@@ -136,38 +136,48 @@ fn apply(jail: &Jail, life: &Life, answers: &[Bytes]) -> Applied {
                 for event in events {
                     let Some(n) = store.by_event(&event.event_id) else { continue };
                     let mut row = row_of(n, &applied.rows);
-                    let stood = row.status;
-                    let effect = row.handle_acceptance(&event);
-                    let other = effect == Effect::NotThisRow;
-                    see(life, stood, if other { "acceptance of other bytes" } else { "acceptance" }, effect);
-                    if effect == Effect::Closed {
+                    see(life, &row, Input::Acceptance(&event));
+                    if row.handle_acceptance(&event) == Effect::Closed {
                         applied.rows.push((n, row));
                     }
                 }
             }
             Body::Refusal(refusal) => {
-                let Some(n) = store.by_digest(&refusal.digest) else { continue };
+                // A twin's bytes are found by their event only: the row itself says that they are not its.
+                let by_event = || refusal.event_id.as_ref().and_then(|event| store.by_event(event));
+                let Some(n) = store.by_digest(&refusal.digest).or_else(by_event) else { continue };
                 let mut row = row_of(n, &applied.rows);
-                let stood = row.status;
-                let effect = row.handle_refusal(&refusal);
-                let permanent = refusal.permanent && is_permanent(refusal.code);
-                let input = match stood {
-                    Status::Open { .. } if permanent => "permanent refusal",
-                    Status::Open { .. } => "curable refusal",
-                    Status::Accepted | Status::Refused(_) => "refusal",
-                };
-                see(life, stood, input, effect);
-                if effect == Effect::Closed {
+                see(life, &row, Input::Refusal(&refusal));
+                if row.handle_refusal(&refusal) == Effect::Closed {
                     applied.rows.push((n, row));
                 }
             }
             Body::Progress(receipts) => {
                 applied.receipts.extend(receipts.iter().flat_map(|relayed| credited(jail, relayed)));
             }
-            Body::Request(_) | Body::Resend(_) => {}
+            Body::Resend(request) => {
+                for n in numbered(&store, &request) {
+                    let mut row = row_of(n, &applied.rows);
+                    // The defect: what was accepted is taken for safe.
+                    if row.status == Status::Accepted && life.world().is(Mutant::IgnoreResendOfAccepted) {
+                        continue;
+                    }
+                    see(life, &row, Input::Resend);
+                    if row.handle_resend(life.now()) != Resend::Refused {
+                        applied.rows.push((n, row));
+                    }
+                }
+            }
+            Body::Request(_) => {}
         }
     }
     applied
+}
+
+/// The rows that a request to send again names; of another epoch, or a number that was never given: none.
+fn numbered(store: &Store, request: &ResendRequest) -> Vec<usize> {
+    let place = |seq: &u64| usize::try_from(seq.checked_sub(1)?).ok().filter(|n| *n < store.rows.len());
+    if request.epoch == EPOCH { request.seqs.iter().filter_map(place).collect() } else { Vec::new() }
 }
 
 /// What is remembered of the custodies on whose events the relay's word changed, in the same transaction.
@@ -215,10 +225,6 @@ fn credited(jail: &Jail, relayed: &RelayedReceipt) -> Vec<NoticeId> {
     };
     let named = receipt.notices.into_iter();
     named.filter(|n| ours(&n.notice_id.event(), &n.event_digest)).map(|n| n.notice_id).collect()
-}
-
-fn see(life: &Life, stood: Status, input: &str, effect: Effect) {
-    life.world().coverage.borrow_mut().outbox(stood, input, word(effect));
 }
 
 impl Jail {

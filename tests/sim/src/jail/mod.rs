@@ -1,6 +1,7 @@
 //! One jail: its system, which states facts and asks again until each is stored, and its agent.
 
 mod answers;
+mod beat;
 mod publish;
 mod store;
 mod take;
@@ -32,6 +33,8 @@ use crate::{
 
 pub(crate) use store::{Kept, Record, Store, Verdict};
 
+/// The one numbering of every store here.
+const EPOCH: &str = "e1";
 /// Answers that wait for the agent on its core subscription.
 const LIVE_WAITING_MAX: usize = 64;
 /// The jail system asks again after so long.
@@ -126,6 +129,7 @@ impl Jail {
         life.spawn(publish::run(self.clone(), life.clone()));
         life.spawn(answers::live(self.clone(), life.clone(), answers));
         life.spawn(answers::catch_up(self.clone(), life.clone()));
+        life.spawn(beat::run(self.clone(), life.clone()));
     }
 
     /// The jail system states its next fact when its time has come, to an agent that is there, and goes on to the next

@@ -5,7 +5,7 @@ use std::{convert::Infallible, rc::Rc, time::Duration};
 
 use jiff::Timestamp;
 use sallyport_agent_core::outbox::{
-    Effect, Row, Status,
+    Effect, Input, Row,
     window::{Lane, Limits, Offer, Share, Unanswered, Window, is_fresh},
 };
 use sallyport_proto::{answer::AcceptedEvent, subject, time::Moment, vocabulary::SourceClock};
@@ -44,21 +44,23 @@ pub(super) async fn run(jail: Rc<Jail>, life: Life) {
     }
 }
 
+/// One step of a row, as its own table has it.
+pub(super) fn see(life: &Life, row: &Row, input: Input<'_>) {
+    life.world().coverage.borrow_mut().outbox(row.transition(input));
+}
+
 /// After a start or a reconnect what has no PubAck for its last attempt does not wait for its backoff.
 fn unsent_are_due(jail: &Jail, life: &Life) {
     let now = life.now();
     for kept in &mut jail.store.borrow_mut().rows {
         // A closed row is never due, however late it is.
         if kept.row.poll_deadline().is_none() {
-            let sent = kept.row.handle_deadline(Timestamp::MAX, 0.0);
-            let word = if sent.is_some() { "sent" } else { "nothing" };
-            life.world().coverage.borrow_mut().outbox(kept.row.status, "due", word);
+            see(life, &kept.row, Input::Deadline(Timestamp::MAX));
+            kept.row.handle_deadline(Timestamp::MAX, 0.0);
         }
         if kept.sent.is_some() && kept.acked.is_none_or(|acked| Some(acked) < kept.sent) {
-            let stood = kept.row.status;
+            see(life, &kept.row, Input::Unsent);
             kept.row.handle_unsent(now);
-            let word = if matches!(stood, Status::Open { .. }) { "due" } else { "nothing" };
-            life.world().coverage.borrow_mut().outbox(stood, "unsent", word);
         }
     }
 }
@@ -148,18 +150,15 @@ async fn send(jail: Rc<Jail>, life: Life, n: usize) {
         // A clock that was ahead when it was stored is no reason to wait.
         kept.row.handle_unsent(life.now());
     }
-    let (stood, sent) = (kept.row.status, life.now());
+    let sent = life.now();
     let jitter = life.world().chance.borrow_mut().below(1_000) as f64 / 1_000.0;
+    see(&life, &kept.row, Input::Deadline(sent));
     let msg_id = kept.row.handle_deadline(sent, jitter);
-    life.world().coverage.borrow_mut().outbox(
-        stood,
-        "due",
-        if msg_id.is_some() { "sent" } else { "nothing" },
-    );
     // Asked twice at one time it says nothing the second time.
-    let (stood, again) = (kept.row.status, kept.row.clone().handle_deadline(sent, jitter));
-    let word = if again.is_some() { "sent" } else { "nothing" };
-    life.world().coverage.borrow_mut().outbox(stood, "early", word);
+    see(&life, &kept.row, Input::Deadline(sent));
+    if kept.row.clone().handle_deadline(sent, jitter).is_some() {
+        life.world().found(format!("event {} was due twice at one time", kept.row.event_id));
+    }
     if msg_id.is_none() {
         jail.store.borrow_mut().in_flight.remove(&n);
         return;

@@ -20,7 +20,7 @@ use sallyport_proto::{
     vocabulary::{Certainty, ReleaseState, SourceClock},
 };
 
-use super::{Jail, Kept, Record, Stated};
+use super::{EPOCH, Jail, Kept, Record, Stated};
 use crate::{
     broker::DELIVER_BYTES_MAX,
     chance::Chance,
@@ -77,7 +77,7 @@ fn record(jail: &Jail, life: &Life, number: usize, fact: &Fact) -> (Record, Vec<
         let fresh = Fresh {
             event_id: event_id.clone(),
             salts: draft.recipients.iter().map(|_| chance.bytes()).collect(),
-            epoch: "e1".into(),
+            epoch: EPOCH.into(),
             seq: (jail.store.borrow().rows.len() + rows.len()) as u64 + 1,
             now,
         };

@@ -60,6 +60,7 @@ pub(super) async fn run(
 
 async fn decide(node: &Node, life: &Life, known: &mut Known, batch: Prepared) -> Decided {
     let Prepared { pulled, ahead } = batch;
+    known.handle_connected(life.of.connects.get());
     let mut verdicts = resolve(node, life, known, &pulled, ahead).await.into_iter();
     pulled
         .into_iter()
@@ -81,6 +82,7 @@ async fn resolve(
     ahead: sallyport_relay_core::commit::Ahead,
 ) -> Vec<Verdict> {
     let arrivals = || pulled.iter().filter_map(Pulled::arrival);
+    let began = life.world().now();
     let mut machine = Committing::new(known, arrivals(), ahead);
     loop {
         // The registry in force at each step: a reload in the middle of a burst counts from then on.
@@ -90,6 +92,9 @@ async fn resolve(
             Step::Commit(entries) => {
                 let counted = begun(node, life, &entries);
                 let mut outcome = life.batch(entries).await;
+                if let Ok(sequence) = &outcome {
+                    machine.handle_stored(*sequence);
+                }
                 // The defect: whatever the broker says, another node must have been first.
                 if life.world().is(Mutant::AnswerWithoutLeaderRead)
                     && matches!(
@@ -97,7 +102,7 @@ async fn resolve(
                         Err(NotConfirmed::Taken | NotConfirmed::Unknown | NotConfirmed::Refused)
                     )
                 {
-                    outcome = Ok(());
+                    outcome = Ok(0);
                 }
                 if outcome.is_ok() {
                     counted
@@ -105,7 +110,7 @@ async fn resolve(
                         .for_each(|to| *node.begun.borrow_mut().entry(to.clone()).or_default() -= 1);
                     life.point("relay.commit.after-batch").await;
                 }
-                machine.handle_commit(outcome);
+                machine.handle_commit(outcome.map(drop));
             }
             Step::Pause(time) => life.sleep(time.as_micros() as Us).await,
             Step::Done => break,
@@ -114,6 +119,14 @@ async fn resolve(
     life.world().note(|| format!("{} commits: {:?}", life.of.name, machine.trail()));
     life.world().coverage.borrow_mut().transitions(machine.trail());
     let verdicts = machine.verdicts(arrivals());
+    let world = life.world();
+    for (arrival, said) in arrivals().zip(&verdicts) {
+        if let Said::Accepted(_) = said {
+            let (ori, event) = (arrival.from.1.as_str(), arrival.event.head.event_id.as_str());
+            let broken = world.law.borrow().decided(ori, event, &arrival.digest, began);
+            broken.into_iter().for_each(|what| world.found(what));
+        }
+    }
     arrivals().zip(verdicts).map(|(arrival, said)| say(&arrival.event.head.event_id, said)).collect()
 }
 

@@ -3,7 +3,6 @@
 
 use std::{rc::Rc, time::Duration};
 
-use jiff::SignedDuration;
 use sallyport_proto::{ids::SubscriberId, operations::SubscriberHead, subject, vocabulary::SourceClock};
 use sallyport_relay_core::{
     heads::{Base, is_due},
@@ -15,16 +14,14 @@ use crate::{
     broker::{Broker, Refused},
     coverage::HeadStep,
     exec::{S, Us},
-    law::in_words,
     mutant::Mutant,
     net::NotStored,
     process::Life,
+    world::in_words,
 };
 
 /// How often.
 const EVERY: Us = 60 * S;
-/// A model that was not known to be whole for so long says nothing.
-const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// A subscriber whose head is to be stated.
 struct Due {
@@ -50,7 +47,13 @@ async fn turn(node: &Node, life: &Life) {
     for subscriber in subscribers {
         dues.extend(due(node, life, subscriber).await);
     }
-    for (due, head) in counted(node, life, dues) {
+    // After the last heads: what they name was there when they were stated.
+    let look = |broker: &Broker| broker.stream(subject::DELIVER).created;
+    let Some(created) = life.ask(subject::DELIVER, look).await else {
+        dues.iter().for_each(|_| see(life, HeadStep::NotRead));
+        return;
+    };
+    for (due, head) in counted(node, life, dues, created) {
         let subject = subject::hub_head(&due.subscriber);
         let bytes = head.seal(&node.signer);
         let stated = life.publish_after(subject::HEARTBEATS, subject, bytes.into(), due.last).await;
@@ -83,12 +86,12 @@ async fn due(node: &Node, life: &Life, subscriber: SubscriberId) -> Option<Due> 
     Some(Due { subscriber, last: last.map_or(0, |last| last.sequence), head })
 }
 
-/// The heads, counted on one state of the model.
-fn counted(node: &Node, life: &Life, dues: Vec<Due>) -> Vec<(Due, SubscriberHead)> {
+/// The heads, counted on one state of the model, if it is of the DELIVER of now.
+fn counted(node: &Node, life: &Life, dues: Vec<Due>, of_now: Us) -> Vec<(Due, SubscriberHead)> {
     let on_disk = node.read_model.borrow();
-    let is_whole = |at: &jiff::Timestamp| life.now().duration_since(*at) <= STALE_AFTER;
+    let is_whole = on_disk.is_whole(&[Stream::Deliver], life.now());
     let position = on_disk.position(Stream::Deliver);
-    let Some(position) = position.filter(|position| position.whole_at.as_ref().is_some_and(is_whole)) else {
+    let Some(position) = position.filter(|position| is_whole && position.created == of_now) else {
         dues.iter().for_each(|_| see(life, HeadStep::NotWhole));
         return Vec::new();
     };

@@ -6,19 +6,26 @@ mod commit;
 mod forward;
 mod heads;
 mod intake;
+mod mend;
 mod track;
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+};
 
 use sallyport_proto::{
     ids::{InstanceId, NodeId, SubscriberId},
     key::Signer,
     provenance::Provenance,
 };
-use sallyport_relay_core::{commit::Author, route::Routing};
+use sallyport_relay_core::{commit::Author, ledger::Stream, route::Routing};
 use tokio::sync::mpsc;
 
 use crate::{
+    exec::Us,
     ground,
     process::{Life, Process},
     world::World,
@@ -40,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) routing: RefCell<Arc<Routing>>,
     /// On its disk.
     pub(crate) read_model: RefCell<ReadModel>,
+    /// Its reader of this stream gets nothing until then.
+    pub(crate) stuck: Cell<Option<(Stream, Us)>>,
     /// Only of the mutant that counts there: notices that were to be committed.
     begun: RefCell<BTreeMap<SubscriberId, u64>>,
 }
@@ -54,6 +63,7 @@ impl Node {
             signer: ground::node_signer(n),
             routing: RefCell::new(world.routings[&version].clone()),
             read_model: RefCell::default(),
+            stuck: Cell::new(None),
             begun: RefCell::default(),
         })
     }
@@ -70,6 +80,7 @@ impl Node {
 
     fn boot(self: &Rc<Self>, life: Life) {
         life.world().serving.borrow_mut().insert(self.name.to_string());
+        self.read_model.borrow_mut().opened();
         let (to_commit, pulled) = mpsc::channel(BATCHES_WAITING_MAX);
         let (to_answer, decided) = mpsc::channel(BATCHES_WAITING_MAX);
         life.spawn(intake::run(self.clone(), life.clone(), to_commit));
@@ -78,6 +89,7 @@ impl Node {
         life.spawn(forward::run(self.clone(), life.clone()));
         life.spawn(track::run(self.clone(), life.clone()));
         life.spawn(heads::run(self.clone(), life.clone()));
+        life.spawn(mend::run(self.clone(), life.clone()));
     }
 
     fn author(&self) -> Author<'_> {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sallyport_proto::{answer::Body, subject};
 use sallyport_relay_core::{
     ledger::{self, Model, Record, Stream},
@@ -40,7 +40,22 @@ pub(crate) struct Position {
     pub(crate) whole_at: Option<Timestamp>,
 }
 
+/// A model that was not known to be whole for so long says nothing.
+const STALE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
 impl ReadModel {
+    /// Whether everything of these streams is known to be in it. Not by what a clock says that was ahead.
+    pub(super) fn is_whole(&self, streams: &[Stream], now: Timestamp) -> bool {
+        let is_whole = |at: Timestamp| now.duration_since(at).abs() <= STALE_AFTER;
+        let whole_at = |stream: &Stream| self.position(*stream)?.whole_at;
+        streams.iter().all(|stream| whole_at(stream).is_some_and(is_whole))
+    }
+
+    /// What an ended process found whole is not known to be whole.
+    pub(super) fn opened(&mut self) {
+        self.positions.values_mut().for_each(|position| position.whole_at = None);
+    }
+
     pub(crate) fn position(&self, stream: Stream) -> Option<Position> {
         self.positions.get(&stream).copied()
     }
@@ -60,6 +75,9 @@ pub(super) async fn run(node: Rc<Node>, life: Life) {
 
 /// Folds what is new; gives whether there may be more.
 async fn one_batch(node: &Node, life: &Life, stream: Stream) -> bool {
+    if node.stuck.get().is_some_and(|(of, until)| of == stream && until > life.world().now()) {
+        return false;
+    }
     let position = node.read_model.borrow().position(stream);
     let (created, sequence) = position.map_or((None, 0), |at| (Some(at.created), at.sequence));
     let look = move |broker: &Broker| {
