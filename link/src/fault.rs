@@ -5,6 +5,7 @@
 //! `crash:relay.after-commit:3` the third time. `mutant:hand-over-twice` switches a deliberate defect on.
 //! `SALLYPORT_CLOCK_OFFSET` names a file with seconds by which the wall clock is wrong; it may change at any moment. What was
 //! read last stands beside it (extension `clock-seen`), so that a test knows that somebody looked.
+//! `SALLYPORT_STORE_FULL` names a file; while it is there, the program's store refuses to grow, as on a full disk.
 
 use jiff::SignedDuration;
 
@@ -31,6 +32,33 @@ pub fn clock_offset() -> SignedDuration {
     return offset::now();
     #[cfg(not(feature = "faults"))]
     SignedDuration::ZERO
+}
+
+/// What SQLite is told before a transaction that writes, so that the store has as much room as a test leaves it; none in a
+/// build that ships. What is refused is refused by SQLite itself, as `SQLITE_FULL`, in the middle of the transaction.
+#[inline]
+pub fn room() -> Option<&'static str> {
+    #[cfg(feature = "faults")]
+    return room::now();
+    #[cfg(not(feature = "faults"))]
+    None
+}
+
+#[cfg(feature = "faults")]
+mod room {
+    use std::{path::PathBuf, sync::LazyLock};
+
+    /// SQLite takes as many pages as there are for it: not one more fits.
+    const NONE_LEFT: &str = "PRAGMA max_page_count = 1";
+    /// As many as SQLite can have.
+    const ALL: &str = "PRAGMA max_page_count = 4294967294";
+
+    static FULL: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("SALLYPORT_STORE_FULL").map(PathBuf::from));
+
+    pub(super) fn now() -> Option<&'static str> {
+        FULL.as_ref().map(|file| if file.exists() { NONE_LEFT } else { ALL })
+    }
 }
 
 #[cfg(feature = "faults")]

@@ -139,6 +139,9 @@ fn work(connection: &mut Connection, mut group: Vec<BoxedJob>, stored: &watch::S
 }
 
 fn commit(connection: &mut Connection, group: &mut [BoxedJob]) -> Result<(), rusqlite::Error> {
+    if let Some(room) = fault::room() {
+        connection.execute_batch(room)?;
+    }
     let mut tx: rusqlite::Transaction<'_> =
         connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in group.iter_mut() {

@@ -23,7 +23,10 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
-use sallyport_link::lock::{Lock, LockError};
+use sallyport_link::{
+    fault,
+    lock::{Lock, LockError},
+};
 use sallyport_proto::ids::SubscriberId;
 
 pub use apart::Again;
@@ -157,6 +160,9 @@ impl Store {
 
     /// A transaction that is on disk once committed. Immediate: it never fails half-way for another writer.
     fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        if let Some(room) = fault::room() {
+            self.db.execute_batch(room).what("measure the room")?;
+        }
         self.db.transaction_with_behavior(TransactionBehavior::Immediate).what("begin")
     }
 

@@ -21,6 +21,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
+use sallyport_link::fault;
 use sallyport_relay_core::{
     dense::Gap,
     ledger::{Change, Stream},
@@ -205,6 +206,9 @@ impl Store {
         folded: &Folded,
         lost: &[(Stream, &[Gap], Timestamp)],
     ) -> Result<(), StoreError> {
+        if let Some(room) = fault::room() {
+            self.connection.execute_batch(room).map_err(StoreError::sqlite("measuring the room"))?;
+        }
         let transaction =
             self.connection.transaction().map_err(StoreError::sqlite("beginning a transaction"))?;
         for change in changes {
