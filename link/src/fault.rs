@@ -5,7 +5,7 @@
 //! `crash:relay.after-commit:3` the third time. `mutant:hand-over-twice` switches a deliberate defect on.
 //! `SALLYPORT_CLOCK_OFFSET` names a file with seconds by which the wall clock is wrong; it may change at any moment. What was
 //! read last stands beside it (extension `clock-seen`), so that a test knows that somebody looked.
-//! `SALLYPORT_STORE_FULL` names a file; while it is there, the program's store refuses to grow, as on a full disk.
+//! `SALLYPORT_STORE_FULL` names a file; while it is there, the program's store takes nothing, as on a full disk.
 
 use jiff::SignedDuration;
 
@@ -34,8 +34,8 @@ pub fn clock_offset() -> SignedDuration {
     SignedDuration::ZERO
 }
 
-/// What SQLite is told before a transaction that writes, so that the store has as much room as a test leaves it; none in a
-/// build that ships. What is refused is refused by SQLite itself, as `SQLITE_FULL`, in the middle of the transaction.
+/// What is done first in a transaction that writes, or last before its commit, so that the store has as much room as a test
+/// leaves it; none in a build that ships. Without room it is SQLite itself that refuses, with `SQLITE_FULL`.
 #[inline]
 pub fn room() -> Option<&'static str> {
     #[cfg(feature = "faults")]
@@ -48,8 +48,10 @@ pub fn room() -> Option<&'static str> {
 mod room {
     use std::{path::PathBuf, sync::LazyLock};
 
-    /// SQLite takes as many pages as there are for it: not one more fits.
-    const NONE_LEFT: &str = "PRAGMA max_page_count = 1";
+    /// No page can be added, and more is asked for than any free ones inside hold: a disk that is full takes not even what
+    /// needs no new page, as every commit is appended to the log.
+    const NONE_LEFT: &str = "PRAGMA max_page_count = 1; CREATE TABLE no_room (filler); \
+                             INSERT INTO no_room VALUES (zeroblob(900000000))";
     /// As many as SQLite can have.
     const ALL: &str = "PRAGMA max_page_count = 4294967294";
 

@@ -139,13 +139,13 @@ fn work(connection: &mut Connection, mut group: Vec<BoxedJob>, stored: &watch::S
 }
 
 fn commit(connection: &mut Connection, group: &mut [BoxedJob]) -> Result<(), rusqlite::Error> {
-    if let Some(room) = fault::room() {
-        connection.execute_batch(room)?;
-    }
     let mut tx: rusqlite::Transaction<'_> =
         connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in group.iter_mut() {
         job.apply(&mut tx);
+    }
+    if let Some(room) = fault::room() {
+        tx.execute_batch(room)?;
     }
     // Crash points around the one commit: before it nothing existed, after it everything does.
     for job in group.iter() {

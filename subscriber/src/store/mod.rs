@@ -160,10 +160,11 @@ impl Store {
 
     /// A transaction that is on disk once committed. Immediate: it never fails half-way for another writer.
     fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).what("begin")?;
         if let Some(room) = fault::room() {
-            self.db.execute_batch(room).what("measure the room")?;
+            tx.execute_batch(room).what("begin")?;
         }
-        self.db.transaction_with_behavior(TransactionBehavior::Immediate).what("begin")
+        Ok(tx)
     }
 
     /// A transaction whose loss is harmless, because it only spares a repetition: not synced by itself.

@@ -206,9 +206,6 @@ impl Store {
         folded: &Folded,
         lost: &[(Stream, &[Gap], Timestamp)],
     ) -> Result<(), StoreError> {
-        if let Some(room) = fault::room() {
-            self.connection.execute_batch(room).map_err(StoreError::sqlite("measuring the room"))?;
-        }
         let transaction =
             self.connection.transaction().map_err(StoreError::sqlite("beginning a transaction"))?;
         for change in changes {
@@ -222,6 +219,9 @@ impl Store {
         for (stream, gaps, at) in lost {
             held::lose(&transaction, *stream, gaps, *at)
                 .map_err(StoreError::sqlite("taking out what was lost"))?;
+        }
+        if let Some(room) = fault::room() {
+            transaction.execute_batch(room).map_err(StoreError::sqlite("committing"))?;
         }
         transaction.commit().map_err(StoreError::sqlite("committing"))
     }
