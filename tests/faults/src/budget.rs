@@ -6,10 +6,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{RecvTimeoutError, SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
+
+/// Names to every test of the suite the moment at which the whole must be over, in seconds of the Unix epoch: each test is
+/// a process of its own, and all of them share what time there is.
+pub const SUITE_ENDS: &str = "SALLYPORT_FAULT_SUITE_ENDS";
 
 /// As a test that panicked ends.
 const FAILED: i32 = 101;
@@ -36,12 +40,17 @@ impl Budget {
         Ok(Self { doing, _kept: kept })
     }
 
-    /// From now on, so much and no more; over it, the process ends as a failed test.
+    /// From now on, so much and no more, and not beyond the end of the suite, if that is named; over it, the process ends
+    /// as a failed test.
     pub fn of(limit: Duration) -> Result<Self> {
+        let limit = limit.min(left_of_suite()?.unwrap_or(limit));
         Self::watched(limit, move |doing| {
             #[allow(clippy::print_stderr, reason = "the last word of a test")]
             {
-                eprintln!("FAILED: over the budget of {} s, in {doing}", limit.as_secs());
+                eprintln!(
+                    "FAILED: not done after {} s, all that was left to it: in {doing}",
+                    limit.as_secs()
+                );
             }
             // Servers and programs die with us; what is mounted is swept by the next world.
             std::process::exit(FAILED);
@@ -52,6 +61,22 @@ impl Budget {
     pub fn begins(&self, what: &str) {
         what.clone_into(&mut lock(&self.doing));
     }
+}
+
+/// As [`SUITE_ENDS`] names it.
+pub fn moment_after(limit: Duration) -> Result<String> {
+    Ok((now()? + limit).as_secs().to_string())
+}
+
+fn left_of_suite() -> Result<Option<Duration>> {
+    let Some(ends) = std::env::var_os(SUITE_ENDS) else { return Ok(None) };
+    let ends =
+        ends.to_str().and_then(|ends| ends.parse().ok()).with_context(|| format!("read {SUITE_ENDS}"))?;
+    Ok(Some(Duration::from_secs(ends).saturating_sub(now()?)))
+}
+
+fn now() -> Result<Duration> {
+    SystemTime::now().duration_since(UNIX_EPOCH).context("a time")
 }
 
 fn lock(of: &Mutex<String>) -> MutexGuard<'_, String> {

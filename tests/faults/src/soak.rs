@@ -135,11 +135,8 @@ fn rounds(options: &Options<'_>, end: Instant, summary: &mut Summary, say: &dyn 
     }
     for round in 0.. {
         let disks = disks.get(round % disks.len()).copied().context("a kind of disks")?;
-        let possible: Vec<_> = kinds::ALL
-            .iter()
-            .filter(wanted)
-            .filter(|kind| disks.serve(kind.disks))
-            .collect();
+        let possible: Vec<_> =
+            kinds::ALL.iter().filter(wanted).filter(|kind| disks.serve(kind.disks)).collect();
         if Instant::now() >= end {
             return Ok(());
         }

@@ -73,7 +73,8 @@ fn lead(world: &World, server: &str, stream: &str) -> Result<()> {
             if !leads {
                 let to = serde_json::json!({ "placement": { "preferred": server } });
                 let asked = format!("STREAM.LEADER.STEPDOWN.{stream}");
-                let _: serde_json::Value = hub.login.js.request(asked, &to).await.context("ask to step down")?;
+                let _: serde_json::Value =
+                    hub.login.js.request(asked, &to).await.context("ask to step down")?;
             }
             Ok(leads)
         });
