@@ -64,10 +64,11 @@ pub(super) fn slow(world: &mut World) -> Result<Done> {
     )))
 }
 
-/// One agency's bridge is away for a week: the clocks of all our programs step on half hour by half hour, with an
-/// export of each jail every two hours. Then everything arrives once, and of each custody only the newest revision is actionable. The
+/// One agency's bridge is away for a week: the clocks of all our programs step on half hour by half hour, with an export of
+/// each jail every two hours. Then everything arrives once, and of each custody only the newest revision is actionable. The
 /// clocks stay a week ahead, as after a real one; the servers' cannot be moved, so that what hangs on the broker's time
-/// (when it stored a notice, its redeliveries, the ages of its streams) sees the minute that it really takes.
+/// (when it stored a notice, its redeliveries, the ages of its streams) sees the minute that it really takes, as our
+/// programs' timers do.
 pub(super) fn gone_for_a_week(world: &mut World) -> Result<Done> {
     let (name, agency) = ("subscriber-demo-supervision", "demo-supervision");
     world.end_by_kill(name)?;
@@ -105,8 +106,6 @@ pub(super) fn gone_for_a_week(world: &mut World) -> Result<Done> {
             "{agency} believes that the relay lost something: {status}"
         );
     }
-    for name in world.from_the_start() {
-        let _ = std::fs::write(format!("/tmp/fault2/week-{name}.log"), world.log_of(&name));
     drop(paused);
     let note = format!(
         "{waiting} notices waited in the durable; of {custodies} custodies the newest revision is actionable, no other; \
