@@ -5,6 +5,7 @@
 //! `crash:relay.after-commit:3` the third time. `mutant:hand-over-twice` switches a deliberate defect on.
 //! `SALLYPORT_CLOCK_OFFSET` names a file with seconds by which the wall clock is wrong; it may change at any moment. What was
 //! read last stands beside it (extension `clock-seen`), so that a test knows that somebody looked.
+//! `SALLYPORT_STORE_FULL` names a file; while it is there, the program's store takes nothing, as on a full disk.
 
 use jiff::SignedDuration;
 
@@ -31,6 +32,35 @@ pub fn clock_offset() -> SignedDuration {
     return offset::now();
     #[cfg(not(feature = "faults"))]
     SignedDuration::ZERO
+}
+
+/// What is done first in a transaction that writes, or last before its commit, so that the store has as much room as a test
+/// leaves it; none in a build that ships. Without room it is SQLite itself that refuses, with `SQLITE_FULL`.
+#[inline]
+pub fn room() -> Option<&'static str> {
+    #[cfg(feature = "faults")]
+    return room::now();
+    #[cfg(not(feature = "faults"))]
+    None
+}
+
+#[cfg(feature = "faults")]
+mod room {
+    use std::{path::PathBuf, sync::LazyLock};
+
+    /// No page can be added, and more is asked for than any free ones inside hold: a disk that is full takes not even what
+    /// needs no new page, as every commit is appended to the log.
+    const NONE_LEFT: &str = "PRAGMA max_page_count = 1; CREATE TABLE no_room (filler); \
+                             INSERT INTO no_room VALUES (zeroblob(900000000))";
+    /// As many as SQLite can have.
+    const ALL: &str = "PRAGMA max_page_count = 4294967294";
+
+    static FULL: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("SALLYPORT_STORE_FULL").map(PathBuf::from));
+
+    pub(super) fn now() -> Option<&'static str> {
+        FULL.as_ref().map(|file| if file.exists() { NONE_LEFT } else { ALL })
+    }
 }
 
 #[cfg(feature = "faults")]

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Only these kinds of faults
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
     only: Vec<String>,
+    /// Mount nothing: a full disk is a store that refuses to grow, or a server's quota; no power cut
+    #[arg(long)]
+    no_mount: bool,
     /// Instead: kill relay nodes so many times and show how soon the others have taken over
     #[arg(long, value_name = "KILLS")]
     takeover: Option<usize>,
@@ -62,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             lasting: Duration::from_secs(options.minutes * 60),
             seed,
             only: options.only.clone(),
+            no_mount: options.no_mount,
             // Simulation seeds take a processor and no server.
             beside: Some(&sim::beside),
         },

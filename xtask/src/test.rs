@@ -42,8 +42,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     if built && served {
         report.step("tests", cases::run);
+        report.step("fault suite", cases::faults);
     } else {
-        report.skip("tests", "there are no programs or no nats-server to test with");
+        for tests in ["tests", "fault suite"] {
+            report.skip(tests, "there are no programs or no nats-server to test with");
+        }
     }
     report.step("simulation", || sim::of_test().map(|()| Outcome::Passed));
     report.step("tests in the docs", || passed(cargo().args(["test", "--quiet", "--doc", "--workspace"])));

@@ -144,6 +144,9 @@ fn commit(connection: &mut Connection, group: &mut [BoxedJob]) -> Result<(), rus
     for job in group.iter_mut() {
         job.apply(&mut tx);
     }
+    if let Some(room) = fault::room() {
+        tx.execute_batch(room)?;
+    }
     // Crash points around the one commit: before it nothing existed, after it everything does.
     for job in group.iter() {
         if let Some(name) = before(job.kind()) {

@@ -23,7 +23,10 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
-use sallyport_link::lock::{Lock, LockError};
+use sallyport_link::{
+    fault,
+    lock::{Lock, LockError},
+};
 use sallyport_proto::ids::SubscriberId;
 
 pub use apart::Again;
@@ -161,7 +164,11 @@ impl Store {
 
     /// A transaction that is on disk once committed. Immediate: it never fails half-way for another writer.
     fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
-        self.db.transaction_with_behavior(TransactionBehavior::Immediate).what("begin")
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).what("begin")?;
+        if let Some(room) = fault::room() {
+            tx.execute_batch(room).what("begin")?;
+        }
+        Ok(tx)
     }
 
     /// A transaction whose loss is harmless, because it only spares a repetition: not synced by itself.

@@ -1,5 +1,6 @@
 //! What a world stands on, as far as the machine permits: small file systems that can be full, and one that forgets what
-//! was not synced when the power goes. Both need the right to mount; where it is missing that is said, never passed over.
+//! was not synced when the power goes. Both need the right to mount; where it is missing that is said, never passed over:
+//! full disks then are stores that refuse to grow (`Disks::Refusing`), and a power cut is left out.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// Set, whatever it says: nothing is mounted, as if it were not permitted.
+pub const NO_MOUNT: &str = "SALLYPORT_NO_MOUNT";
 /// What a small file system may hold while it is not full.
 const ROOM: &str = "256m";
 /// The image of a whole machine; sparse.
@@ -122,6 +125,7 @@ impl Drop for Machine {
 
 /// Whether this machine lets us mount at all, and if not, what it says.
 pub fn may_mount() -> Result<()> {
+    ensure!(std::env::var_os(NO_MOUNT).is_none(), "{NO_MOUNT} is set");
     let dir = tempfile::tempdir().context("make a folder")?;
     Volume::mount(&dir.path().join("tried")).map(drop)
 }

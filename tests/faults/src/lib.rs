@@ -5,6 +5,7 @@
 //! speed (`tests/bench`). The way: [`World`] (the instance, its links and disks), `flow` (what the jails export), `kinds`
 //! (the faults), `calm` and `judge` (the verdict), `run` (one fault), `soak` (many, at random).
 
+pub mod budget;
 pub mod calm;
 pub mod flow;
 pub mod ground;

@@ -10,7 +10,7 @@ use crate::{
     World,
     flow::Pace,
     judge,
-    kinds::{Done, Kind},
+    kinds::{Blind, Done, Kind},
 };
 
 /// Exports of the undisturbed stretch that the stall is measured against.
@@ -118,12 +118,10 @@ impl Trial {
         let duplicates = (report.duplicates.len() + folders.wrong.len()) as u64;
         let (note, skipped, takeover, blind) = match done {
             Done::Applied { note, takeover, blind } => (note, None, takeover, blind),
-            Done::Skipped(why) => (String::new(), Some(why), None, None),
+            Done::Skipped(why) => (String::new(), Some(why), None, Blind::Nobody),
         };
         let handed_over = judge::since(&self.world.instance, &mark);
-        let seen = handed_over.iter().filter(|line| {
-            blind.as_ref().is_none_or(|name| !name.ends_with(&line.ori) && !name.ends_with(&line.subscriber))
-        });
+        let seen = handed_over.iter().filter(|line| !blind.covers(&line.ori, &line.subscriber));
         let slowest = seen.max_by_key(|line| line.waited());
         let longest = slowest.map(judge::HandOver::waited).unwrap_or_default();
         let stalled = slowest.map_or_else(String::new, |line| format!("{} to {}", line.ori, line.subscriber));

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ pub struct Options<'a> {
     pub seed: u64,
     /// Only these kinds; all when empty.
     pub only: Vec<String>,
+    /// Mounts nothing, as if it were not permitted.
+    pub no_mount: bool,
     /// Runs beside the faults for as long.
     pub beside: Option<Beside<'a>>,
 }
@@ -110,27 +112,31 @@ pub fn soak(options: &Options<'_>, say: &dyn Fn(&str)) -> Result<Summary> {
 fn rounds(options: &Options<'_>, end: Instant, summary: &mut Summary, say: &dyn Fn(&str)) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(options.seed);
     let mut begun: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let disks = match ground::may_mount() {
+    let may_mount = if options.no_mount { Err(anyhow!("asked not to")) } else { ground::may_mount() };
+    let disks = match may_mount {
         Ok(()) => vec![Disks::Small, Disks::OneMachine],
         Err(error) => {
             say(&format!(
-                "no disk of its own can be mounted here ({error:#}): full disks and power cuts are skipped"
+                "no disk of its own can be mounted here ({error:#}): full disks are stores that refuse to grow and a \
+                 server's quota, and power cuts are skipped"
             ));
-            for kind in kinds::ALL.iter().filter(|kind| kind.disks != Disks::Plain) {
-                summary.skipped.insert(kind.name, "mounting is not permitted here".into());
+            for kind in kinds::ALL.iter().filter(|kind| !Disks::Refusing.serve(kind.disks)) {
+                summary.skipped.insert(kind.name, format!("nothing is mounted: {error:#}"));
             }
-            vec![Disks::Plain]
+            vec![Disks::Refusing]
         }
     };
     let wanted =
         |kind: &&'static Kind| options.only.is_empty() || options.only.iter().any(|name| name == kind.name);
+    let any = |kind: &'static Kind| wanted(&kind) && disks.iter().any(|disks| disks.serve(kind.disks));
+    if !kinds::ALL.iter().any(any) {
+        say("no fault that was asked for can happen here");
+        return Ok(());
+    }
     for round in 0.. {
         let disks = disks.get(round % disks.len()).copied().context("a kind of disks")?;
-        let possible: Vec<_> = kinds::ALL
-            .iter()
-            .filter(wanted)
-            .filter(|k| k.disks == Disks::Plain || k.disks == disks)
-            .collect();
+        let possible: Vec<_> =
+            kinds::ALL.iter().filter(wanted).filter(|kind| disks.serve(kind.disks)).collect();
         if Instant::now() >= end {
             return Ok(());
         }

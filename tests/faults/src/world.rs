@@ -1,6 +1,7 @@
 //! A whole instance on a cluster of three: relay nodes, agents and bridges as real processes, each with a link of its own
 //! to the servers, and whatever ended by itself started again, as a service manager does.
 
+mod clocks;
 mod programs;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use jiff::SignedDuration;
 use rand::{SeedableRng, rngs::StdRng};
 use sallyport_e2e::{
     Hub, day,
@@ -19,7 +21,7 @@ use sallyport_ground::{Instance, demo};
 use sallyport_harness::{Cluster, Program, Recipe, Server};
 use tempfile::TempDir;
 
-use self::programs::config_of;
+use self::{clocks::CLOCK_OFFSET, programs::config_of};
 use crate::{
     flow::Jails,
     ground::{self, Machine, Volume},
@@ -34,6 +36,11 @@ const NODES_AT_START: usize = 2;
 const PREFIX: &str = "sallyport-faults-";
 /// `provision` makes eight replicated streams and as many durables, each synced by three.
 const PROVISION_DEADLINE: Duration = Duration::from_secs(120);
+/// A machine that is busy with others may miss an election's pace, and a server then calls a peer offline. What was made
+/// stays, and the next try goes on from there.
+const PROVISION_TRIES: usize = 3;
+/// Names the file that takes the room from a program's store, to a program with crash points.
+const STORE_FULL: &str = "SALLYPORT_STORE_FULL";
 /// Everybody is at work.
 const UP_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -42,23 +49,43 @@ const UP_DEADLINE: Duration = Duration::from_secs(60);
 pub enum Disks {
     /// Nothing but hold.
     Plain,
-    /// Those named by [`Volumes`] can be full.
+    /// Those named by [`Volumes`] can be full: small file systems of their own.
     Small,
+    /// The same without a right to mount: stores that refuse to grow, and a server with a quota.
+    Refusing,
     /// All forget what was not synced.
     OneMachine,
 }
 
-/// The disks that can be full.
+impl Disks {
+    /// Whether a fault that needs `others` can be applied on these.
+    pub fn serve(self, others: Self) -> bool {
+        others == Self::Plain || others == self || (others, self) == (Self::Small, Self::Refusing)
+    }
+}
+
+/// The small file systems.
 #[derive(Debug)]
 pub struct Volumes {
-    /// The store of the last server.
+    /// Of the last server.
     pub server: Volume,
-    /// The store of the last jail's agent.
+    /// Of [`OfLittleRoom::outbox`].
     pub outbox: Volume,
-    /// The read model of the second relay node.
+    /// Of [`OfLittleRoom::read_model`].
     pub read_model: Volume,
-    /// The store of the first agency's bridge.
+    /// Of [`OfLittleRoom::bridge`].
     pub bridge: Volume,
+}
+
+/// The programs whose disks can be full, by name.
+#[derive(Debug)]
+pub struct OfLittleRoom {
+    /// The last jail's agent.
+    pub outbox: String,
+    /// The second relay node.
+    pub read_model: String,
+    /// The first agency's bridge.
+    pub bridge: String,
 }
 
 /// One instance. Dropped: every process killed, everything mounted and written taken away.
@@ -78,7 +105,11 @@ pub struct World {
     links: BTreeMap<String, Link>,
     /// The servers.
     pub cluster: Cluster,
-    /// Disks that can be full.
+    /// By how much the programs' clocks are ahead of the machine's.
+    passed: SignedDuration,
+    /// What the disks can do.
+    pub disks: Disks,
+    /// File systems that can be full.
     pub volumes: Option<Volumes>,
     /// The disk that can lose what was not synced.
     pub machine: Option<Machine>,
@@ -103,7 +134,7 @@ impl World {
         std::fs::create_dir_all(&dir).context("make the machine's folder")?;
         let machine = match disks {
             Disks::OneMachine => Some(Machine::mount(&dir)?),
-            Disks::Plain | Disks::Small => None,
+            Disks::Plain | Disks::Small | Disks::Refusing => None,
         };
         // What the jails' own systems exported is no part of what a power cut hits here.
         let exports = scratch.path().join("exports");
@@ -112,7 +143,7 @@ impl World {
         let mut instance = instance(&dir)?;
         let volumes = match disks {
             Disks::Small => Some(volumes(&instance)?),
-            Disks::Plain | Disks::OneMachine => None,
+            Disks::Plain | Disks::Refusing | Disks::OneMachine => None,
         };
         let text = rendered(&instance)?;
         let mut cluster = Cluster::start_in(&dir, &["--no_advertise=true"], |_| text.clone())?;
@@ -132,7 +163,13 @@ impl World {
             .build()
             .context("start a runtime")?;
         let world = Self {
-            jails: Jails::of(&instance, |_| Recipe::with_faults(AGENT))?,
+            // Without an agent that runs, its command stores by itself: by the same clock, and in the same room.
+            jails: Jails::of(&instance, |ori| {
+                let name = agent(ori);
+                Ok(Recipe::with_faults(AGENT)?
+                    .env(CLOCK_OFFSET, clocks::file(&instance, &name))
+                    .env(STORE_FULL, full_file(&instance, &name)))
+            })?,
             rng: StdRng::seed_from_u64(seed),
             programs: BTreeMap::new(),
             kept: BTreeSet::new(),
@@ -140,6 +177,8 @@ impl World {
             programs_dir: BTreeMap::new(),
             links,
             cluster,
+            passed: SignedDuration::ZERO,
+            disks,
             volumes,
             machine,
             runtime,
@@ -172,7 +211,14 @@ impl World {
     pub fn provision(&self) -> Result<()> {
         let config = self.instance.relay_config(NODES[0]);
         let recipe = Recipe::with_faults(RELAY)?.args(["provision", "--json", "--config"]).arg(config);
-        let ended = recipe.run(PROVISION_DEADLINE)?;
+        let mut ended = recipe.run(PROVISION_DEADLINE)?;
+        for _ in 1..PROVISION_TRIES {
+            if ended.code()? == 0 {
+                break;
+            }
+            self.cluster.wait_until_whole()?;
+            ended = recipe.run(PROVISION_DEADLINE)?;
+        }
         ensure!(ended.code()? == 0, "provision: {ended:?}");
         Ok(())
     }
@@ -201,9 +247,16 @@ impl World {
         self.links.get(name).with_context(|| format!("{name} has no link"))
     }
 
-    /// The file that says by how many seconds a program's clock is wrong.
-    pub fn clock_file(&self, name: &str) -> PathBuf {
-        self.instance.dir.join(format!("{name}.clock"))
+    /// While this file is there, a program's store refuses to grow.
+    pub fn full_file(&self, name: &str) -> PathBuf {
+        full_file(&self.instance, name)
+    }
+
+    /// Whose disks can be full.
+    pub fn of_little_room(&self) -> Result<OfLittleRoom> {
+        let jail = self.instance.facilities.last().context("an instance has jails")?;
+        let agency = self.instance.subscribers.first().context("an instance has agencies")?;
+        Ok(OfLittleRoom { outbox: agent(&jail.ori), read_model: relay(NODES[1]), bridge: bridge(&agency.id) })
     }
 
     /// Does something with the hub's streams, as a user that only tests have.
@@ -235,15 +288,27 @@ impl World {
     }
 }
 
+fn full_file(instance: &Instance, name: &str) -> PathBuf {
+    instance.dir.join(format!("{name}.full"))
+}
+
 /// A relay node's name as a program.
 pub fn relay(node: &str) -> String {
     format!("relay-{node}")
 }
 
+fn bridge(subscriber: &str) -> String {
+    format!("subscriber-{subscriber}")
+}
+
+fn agent(ori: &str) -> String {
+    format!("agent-{ori}")
+}
+
 fn everybody(instance: &Instance) -> Vec<String> {
     let nodes = instance.nodes.iter().map(|node| relay(node));
-    let bridges = instance.subscribers.iter().map(|s| format!("subscriber-{}", s.id));
-    let agents = instance.facilities.iter().map(|f| format!("agent-{}", f.ori));
+    let bridges = instance.subscribers.iter().map(|s| bridge(&s.id));
+    let agents = instance.facilities.iter().map(|f| agent(&f.ori));
     nodes.chain(bridges).chain(agents).collect()
 }
 

@@ -1,12 +1,15 @@
 //! Every test but those in the docs, against the programs with crash points; with nextest when it is there. What they
-//! print goes on to the person; the summaries, and what skipped tests said, are kept for the end.
+//! print goes on to the person; the summaries, and what skipped tests said, are kept for the end. The fault suite runs by
+//! itself afterwards, so that nothing beside it takes of the time it has.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use sallyport_faults::budget;
 use sallyport_harness::{paths, program};
 
 use super::Outcome;
@@ -18,11 +21,18 @@ const SKIPPED: &str = "SKIPPED";
 /// Lines between the reading threads and us; printing keeps up.
 const LINES_WAITING: usize = 256;
 
+/// The bounded suite of real faults, in nextest's words.
+const FAULT_SUITE: &str = "package(=sallyport-faults) & binary(=suite)";
+/// What it may take.
+const FAULT_SUITE_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// All but the fault suite, which only nextest can leave out.
 pub(super) fn run() -> Result<Outcome> {
     let mut command = cargo();
     let nextest = tool(NEXTEST).is_some();
     if nextest {
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        let others = format!("not ({FAULT_SUITE})");
+        command.args(["nextest", "run", "--workspace", "--no-fail-fast", "-E", &others]);
     } else {
         command.args([
             "test",
@@ -35,6 +45,22 @@ pub(super) fn run() -> Result<Outcome> {
             "--show-output",
         ]);
     }
+    judged(command, nextest)
+}
+
+/// The fault suite. Over its limit it fails, by the names of the faults that were being applied.
+pub(super) fn faults() -> Result<Outcome> {
+    if tool(NEXTEST).is_none() {
+        return Ok(Outcome::Skipped("without cargo-nextest the fault suite runs among the tests".into()));
+    }
+    let mut command = cargo();
+    // The whole workspace, as above: another choice of packages would build most of them a second time.
+    command.args(["nextest", "run", "--workspace", "--no-fail-fast", "-E", FAULT_SUITE]);
+    command.env(budget::SUITE_ENDS, budget::moment_after(FAULT_SUITE_LIMIT)?);
+    judged(command, true)
+}
+
+fn judged(mut command: Command, nextest: bool) -> Result<Outcome> {
     command.env(program::PROGRAMS_DIR, paths::faulty_programs_dir());
     let (good, mut kept) = pass_on(&mut command)?;
     if nextest {

@@ -21,6 +21,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
+use sallyport_link::fault;
 use sallyport_relay_core::{
     dense::Gap,
     ledger::{Change, Stream},
@@ -223,6 +224,9 @@ impl Store {
         for (stream, gaps, at) in lost {
             held::lose(&transaction, *stream, gaps, *at)
                 .map_err(StoreError::sqlite("taking out what was lost"))?;
+        }
+        if let Some(room) = fault::room() {
+            transaction.execute_batch(room).map_err(StoreError::sqlite("committing"))?;
         }
         transaction.commit().map_err(StoreError::sqlite("committing"))
     }

@@ -8,6 +8,7 @@ mod links;
 mod points;
 mod power;
 mod programs;
+mod quota;
 mod registry;
 mod relays;
 mod servers;
@@ -33,16 +34,39 @@ pub enum Done {
         note: String,
         /// Until what a dead relay node had begun was done by the others.
         takeover: Option<Duration>,
-        /// A program whose clock was wrong: its times say nothing about stalls.
-        blind: Option<String>,
+        /// Whose clocks were moved: their times say nothing about stalls.
+        blind: Blind,
     },
     /// It cannot happen here.
     Skipped(String),
 }
 
+/// Programs whose clocks were moved.
+#[derive(Debug, Default)]
+pub enum Blind {
+    /// None.
+    #[default]
+    Nobody,
+    /// This one.
+    One(String),
+    /// All.
+    Everybody,
+}
+
+impl Blind {
+    /// Whether what a line says of a way from this jail to this subscriber was told by moved clocks.
+    pub fn covers(&self, ori: &str, subscriber: &str) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::One(name) => name.ends_with(ori) || name.ends_with(subscriber),
+            Self::Everybody => true,
+        }
+    }
+}
+
 impl Done {
     fn noted(note: impl Into<String>) -> Self {
-        Self::Applied { note: note.into(), takeover: None, blind: None }
+        Self::Applied { note: note.into(), takeover: None, blind: Blind::Nobody }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rand::seq::IndexedRandom;
 use sallyport_e2e::points;
 
-use super::{Done, takeover};
+use super::{Blind, Done, takeover};
 use crate::World;
 
 /// A point that the flow does not pass within this time is not on its way.
@@ -17,7 +17,7 @@ pub(super) fn relay(world: &mut World) -> Result<Done> {
     let (note, _) = die_at_any(world, "relay-", &points::relay_at_work())?;
     let took = takeover(world)?;
     world.revive()?;
-    Ok(Done::Applied { note, takeover: Some(took.whole), blind: None })
+    Ok(Done::Applied { note, takeover: Some(took.whole), blind: Blind::Nobody })
 }
 
 pub(super) fn agent(world: &mut World) -> Result<Done> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use rand::Rng;
 
-use super::{Done, takeover};
+use super::{Blind, Done, takeover};
 use crate::{World, flow::Pace};
 
 /// A program stays dead for at most so long.
@@ -32,7 +32,7 @@ pub(super) fn kill9_relay(world: &mut World) -> Result<Done> {
     let took = takeover(world)?;
     burst.finish()?;
     world.revive()?;
-    Ok(Done::Applied { note: name, takeover: Some(took.whole), blind: None })
+    Ok(Done::Applied { note: name, takeover: Some(took.whole), blind: Blind::Nobody })
 }
 
 /// SIGSTOP of any program of this family.

@@ -6,9 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use jiff::SignedDuration;
 
-use super::Done;
-use crate::{World, flow::Pace, judge};
+use super::{Blind, Done};
+use crate::{World, calm, flow::Pace, judge};
 
 /// Each way, for the slow one.
 const SLOW_BY: Duration = Duration::from_millis(500);
@@ -16,8 +17,16 @@ const SLOW_BY: Duration = Duration::from_millis(500);
 const WORKS_FOR: Duration = Duration::from_millis(200);
 const RESTS_FOR: Duration = Duration::from_millis(1_800);
 const TURNS: usize = 6;
-/// Half-hourly exports of seven days.
-const A_WEEK: Pace = Pace { every: Duration::ZERO, custodies: 2, exports: Some(7 * 48) };
+/// The steps of a week.
+const HALF_HOURS: usize = 7 * 48;
+const HALF_HOUR: SignedDuration = SignedDuration::from_mins(30);
+/// Every two hours, so that a week stays under a minute: each export is a process of its own.
+const HALF_HOURS_PER_EXPORT: usize = 4;
+const ONE_EXPORT: Pace = Pace { every: Duration::ZERO, custodies: 6, exports: Some(1) };
+/// A program with work to do looks at its clock meanwhile.
+const STEP_SEEN_WITHIN: Duration = Duration::from_millis(40);
+/// Every program does something more often than this.
+const LOOKED_WITHIN: Duration = Duration::from_secs(30);
 /// As many as are listed at once.
 const NEWEST: &str = "1000";
 
@@ -55,14 +64,25 @@ pub(super) fn slow(world: &mut World) -> Result<Done> {
     )))
 }
 
-/// One agency's bridge is away for a week of exports; then everything arrives once, and of each custody only the newest
-/// revision is actionable.
+/// One agency's bridge is away for a week: the clocks of all our programs step on half hour by half hour, with an export of
+/// each jail every two hours. Then everything arrives once, and of each custody only the newest revision is actionable. The
+/// clocks stay a week ahead, as after a real one; the servers' cannot be moved, so that what hangs on the broker's time
+/// (when it stored a notice, its redeliveries, the ages of its streams) sees the minute that it really takes, as our
+/// programs' timers do.
 pub(super) fn gone_for_a_week(world: &mut World) -> Result<Done> {
-    let name = "subscriber-demo-supervision";
+    let (name, agency) = ("subscriber-demo-supervision", "demo-supervision");
     world.end_by_kill(name)?;
-    world.jails.flow(A_WEEK)?.finish()?;
+    for half_hour in 0..HALF_HOURS {
+        world.pass(HALF_HOUR)?;
+        if half_hour % HALF_HOURS_PER_EXPORT == 0 {
+            world.jails.flow(ONE_EXPORT)?.finish()?;
+            world.revive()?;
+        } else {
+            crate::lasting(STEP_SEEN_WITHIN);
+        }
+    }
     let waiting = world.at_hub(async |hub| {
-        let durable = hub.durable("DELIVER", "demo-supervision").await?;
+        let durable = hub.durable("DELIVER", agency).await?;
         Ok(durable.num_pending + durable.num_ack_pending as u64)
     })?;
     world.begin(name, None)?;
@@ -70,12 +90,28 @@ pub(super) fn gone_for_a_week(world: &mut World) -> Result<Done> {
     let jails = world.jails.clone();
     let paused = jails.pause();
     paused.wait();
-    world.nothing_under_way_for("demo-supervision")?;
-    let custodies = one_revision_is_actionable(world, name, "demo-supervision")?;
+    world.nothing_under_way_for(agency)?;
+    let custodies = one_revision_is_actionable(world, name, agency)?;
+    for name in world.from_the_start() {
+        calm::until("a program looks at its clock", LOOKED_WITHIN, || {
+            Ok(world.saw_its_clock(&name).then_some(()))
+        })
+        .context(name)?;
+    }
+    let agencies: Vec<String> = world.instance.subscribers.iter().map(|s| s.id.clone()).collect();
+    for agency in agencies {
+        let status = world.ask(&format!("subscriber-{agency}"), &["status", "--json"])?;
+        ensure!(
+            status["relay"]["lost"] == false,
+            "{agency} believes that the relay lost something: {status}"
+        );
+    }
     drop(paused);
-    Ok(Done::noted(format!(
-        "{waiting} notices waited in the durable; of {custodies} custodies the newest revision is actionable, no other"
-    )))
+    let note = format!(
+        "{waiting} notices waited in the durable; of {custodies} custodies the newest revision is actionable, no other; \
+         clocks of all our programs {HALF_HOURS} half hours on, the servers' stay"
+    );
+    Ok(Done::Applied { note, takeover: None, blind: Blind::Everybody })
 }
 
 /// Of every custody among the newest notices; gives how many those are.

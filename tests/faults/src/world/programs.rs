@@ -12,7 +12,7 @@ use sallyport_e2e::world::{AGENT, RELAY, SUBSCRIBER};
 use sallyport_ground::Instance;
 use sallyport_harness::{Program, Recipe};
 
-use super::World;
+use super::{CLOCK_OFFSET, STORE_FULL, World, clocks};
 
 /// A command that asks a running program.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
@@ -52,7 +52,8 @@ impl World {
             .arg(config)
             .stderr_to(self.instance.dir.join(format!("{name}.log")))
             .env("SALLYPORT_LOG", LOG_FILTER)
-            .env("SALLYPORT_CLOCK_OFFSET", self.clock_file(name));
+            .env(CLOCK_OFFSET, clocks::file(&self.instance, name))
+            .env(STORE_FULL, self.full_file(name));
         if let Some(fault) = fault {
             recipe = recipe.env("SALLYPORT_FAULT", fault);
         }
@@ -163,6 +164,7 @@ impl World {
         let (word, rest) = args.split_first().context("a command has a word")?;
         let config = config_of(&self.instance, name)?;
         let recipe = Recipe::with_faults(program_of(name)?)?.arg(word).arg("--config").arg(config).args(rest);
+        let recipe = recipe.env(CLOCK_OFFSET, clocks::file(&self.instance, name));
         let ended = recipe.run(COMMAND_DEADLINE)?;
         ensure!(ended.code()? == 0, "{name} {args:?}: {ended:?}");
         let read =
