@@ -206,9 +206,18 @@ fn count(loaded: &Loaded, due: Vec<Due>, extent: &Extent) -> Result<Option<Count
     Ok(Some(Counted { created, sequence, ranks }))
 }
 
-fn since(loaded: &Loaded, subscriber: &SubscriberId, from: u64, to: u64) -> Result<u64, StoreError> {
+/// Notices that DELIVER was given for a subscriber, behind one sequence and not behind another.
+pub(crate) fn since(
+    loaded: &Loaded,
+    subscriber: &SubscriberId,
+    from: u64,
+    to: u64,
+) -> Result<u64, StoreError> {
     let counted = loaded.rows(
-        "SELECT count(*) AS notices FROM notice WHERE subscriber = ?1 AND sequence > ?2 AND sequence <= ?3",
+        // As `Model::given`: one that was lost and put back counts where it stood first, before its `routed` record.
+        "SELECT count(*) AS notices FROM notice n WHERE subscriber = ?1 AND sequence > ?2 AND sequence <= ?3
+         AND (attempt > 0 OR NOT EXISTS
+             (SELECT 1 FROM routed r WHERE r.event_id = n.event_id AND r.ori = n.ori AND r.sequence < n.sequence))",
         params![subscriber.as_str(), number(from), number(to)],
         |row| row.unsigned::<u64>("notices"),
     )?;

@@ -235,7 +235,7 @@ mod tests {
 
     fn whole(age_s: i64) -> Positions {
         let whole_at = Some(now() - SignedDuration::from_secs(age_s));
-        let position = Position { created: "x".into(), sequence: 1, whole_at };
+        let position = Position { created: "x".into(), sequence: 1, stored: None, whole_at };
         Stream::ALL.iter().map(|stream| (*stream, position.clone())).collect()
     }
 

@@ -14,7 +14,7 @@ mod tests;
 
 use std::{path::Path, time::Duration};
 
-use async_nats::jetstream;
+use async_nats::jetstream::{self, stream::LastRawMessageErrorKind};
 use jiff::{civil::Date, tz::TimeZone};
 use sallyport_link::publish::chain as error_chain;
 use sallyport_proto::{
@@ -228,9 +228,8 @@ async fn continues(
 ) -> Result<(), Error> {
     let Some(last) = chain.last() else { return Ok(()) };
     let other = |why: String| Error::OtherStream { stream, last: last.last, why };
-    if last.header.stream_created == extent.created {
-        return Ok(());
-    }
+    // The time of creation alone says nothing: a stream that came back from an older copy keeps it.
+    let same = last.header.stream_created == extent.created;
     if extent.last < last.last {
         return Err(other(format!("it was created at {} and ends at {}", extent.created, extent.last)));
     }
@@ -246,6 +245,8 @@ async fn continues(
             Ok(())
         }
         Ok(_) => Err(other("it holds another message there".into())),
+        // Gone by its age, or taken out.
+        Err(error) if same && error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(()),
         Err(error) => Err(other(format!("it does not show that message: {error}"))),
     }
 }

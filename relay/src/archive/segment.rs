@@ -7,7 +7,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -215,13 +215,18 @@ pub(super) fn private(file: &Path) -> std::io::Result<File> {
 pub fn read(file: &Path, mut each: impl FnMut(Record)) -> Result<Segment, SegmentError> {
     let torn = |why: &str| SegmentError::Torn { file: file.to_owned(), why: why.to_owned() };
     let failed = |source| SegmentError::File { file: file.to_owned(), source };
+    // A pipe would be waited for, for ever.
+    if !fs::symlink_metadata(file).map_err(failed)?.is_file() {
+        return Err(torn("it is no regular file"));
+    }
     let mut input = BufReader::new(File::open(file).map_err(failed)?);
     let mut hash = Sha256::new();
     let mut segment: Option<Segment> = None;
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        input.read_until(b'\n', &mut bytes).map_err(failed)?;
+        let most = LINE_BYTES_MAX as u64 + 1;
+        input.by_ref().take(most).read_until(b'\n', &mut bytes).map_err(failed)?;
         if bytes.is_empty() {
             return Err(torn("it has no end"));
         }
@@ -251,6 +256,9 @@ pub fn read(file: &Path, mut each: impl FnMut(Record)) -> Result<Segment, Segmen
             (Line::Record { seq, time, subject, headers, payload }, Some(segment)) => {
                 let payload =
                     BASE64.decode(payload.as_bytes()).map_err(|_| torn("a payload is no base64"))?;
+                if seq == u64::MAX {
+                    return Err(torn("no stream gives such a sequence"));
+                }
                 if seq <= segment.last {
                     return Err(torn("its sequences do not ascend"));
                 }

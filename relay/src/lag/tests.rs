@@ -28,7 +28,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 fn keep(dir: &Path, story: &Story, whole_age: SignedDuration) {
     let (mut store, _) = Store::open(dir).unwrap();
     let whole_at = Some(story.now() - whole_age);
-    let position = Position { created: "x".into(), sequence: 9, whole_at };
+    let position = Position { created: "x".into(), sequence: 9, stored: None, whole_at };
     let positions: Positions = Stream::ALL.iter().map(|stream| (*stream, position.clone())).collect();
     store.write(story.records.iter().flat_map(|record| changes(&record.record())), &positions).unwrap();
 }

@@ -35,8 +35,9 @@ const RANGE_MAX: u64 = 10_000;
 const AHEAD_MAX: u64 = 1_000_000;
 /// DELIVER keeps its records for 30 days: what is older may have been routed and be gone by its age.
 const DELIVER_REACH: SignedDuration = SignedDuration::from_hours(28 * 24);
-/// What is compared must be known to be whole.
-const NEEDED: [Stream; 4] = [Stream::Ingest, Stream::Deliver, Stream::Answers, Stream::Heartbeats];
+/// What is compared must be known to be whole. Not HEARTBEATS: an older heartbeat states less, and a jail that floods that
+/// stream must not keep the others from being compared.
+const NEEDED: [Stream; 3] = [Stream::Ingest, Stream::Deliver, Stream::Answers];
 
 /// One numbering of one facility.
 pub(super) type Key = (Ori, String);
@@ -94,12 +95,14 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Takes in what is new and compares; none while the model is not whole, or not read to its end.
+    /// Takes in what is new and compares; none while the model is not whole, or not read to its end. `settled`: everything on
+    /// INGEST up to there was done with before this look, by the relays' durable; 0 when that is not known.
     pub(super) fn compare(
         &mut self,
         loaded: &Loaded,
         now: Timestamp,
         grace: SignedDuration,
+        settled: u64,
     ) -> Result<Option<View>, StoreError> {
         if !loaded.is_whole(&NEEDED, now)? {
             return Ok(None);
@@ -111,7 +114,7 @@ impl Numbers {
         if !self.take_in(loaded)? {
             return Ok(None);
         }
-        let waits = self.look_for_routed(loaded, now, grace)?;
+        let waits = self.look_for_routed(loaded, now, grace, settled)?;
         let first: Vec<u64> =
             loaded.rows("SELECT min(sequence) AS first FROM ingest HAVING first IS NOT NULL", [], |row| {
                 row.unsigned("first")
@@ -144,7 +147,7 @@ impl Numbers {
     ) -> Result<View, StoreError> {
         loop {
             let before = (self.made, self.read, self.checked);
-            let view = self.compare(loaded, now, grace)?;
+            let view = self.compare(loaded, now, grace, 0)?;
             let done = view.as_ref().is_some_and(|view| view.waits == 0);
             if done || before == (self.made, self.read, self.checked) {
                 return Ok(view.unwrap_or_default());
@@ -171,12 +174,13 @@ impl Numbers {
         Ok(all)
     }
 
-    /// Events that were accepted and of which DELIVER holds no record. Gives how many messages were not looked at.
+    /// Events that were accepted, or settled without anything that says why, and of which DELIVER holds no record. Gives how many messages were not looked at.
     fn look_for_routed(
         &mut self,
         loaded: &Loaded,
         now: Timestamp,
         grace: SignedDuration,
+        settled: u64,
     ) -> Result<u64, StoreError> {
         self.forget_routed(loaded)?;
         let before = micros(now.checked_sub(grace).unwrap_or(Timestamp::MIN));
@@ -193,11 +197,14 @@ impl Numbers {
             let found = loaded.rows(
                 "SELECT sequence, ori, epoch, seq FROM ingest i
                  WHERE sequence > ?1 AND sequence <= ?2 AND stored > ?3 AND epoch IS NOT NULL
-                   AND EXISTS (SELECT 1 FROM accepted a
-                               WHERE a.event_id = i.event_id AND a.ori = i.ori AND a.digest = i.digest)
+                   AND (EXISTS (SELECT 1 FROM accepted a
+                                WHERE a.event_id = i.event_id AND a.ori = i.ori AND a.digest = i.digest)
+                        -- Its answer is lost as well: settled, and neither parked nor refused.
+                        OR (i.sequence <= ?5 AND i.answered = 0 AND NOT EXISTS
+                            (SELECT 1 FROM refused f WHERE f.ori = i.ori AND f.digest = i.digest)))
                    AND NOT EXISTS (SELECT 1 FROM routed r WHERE r.event_id = i.event_id AND r.ori = i.ori)
                  ORDER BY sequence LIMIT ?4",
-                params![number(self.checked), number(reached), after, room as i64],
+                params![number(self.checked), number(reached), after, room as i64, number(settled)],
                 |row| {
                     let key: Key = (row.parsed("ori")?, row.get("epoch")?);
                     Ok(((key, row.unsigned::<u64>("seq")?), row.unsigned::<u64>("sequence")?))

@@ -5,8 +5,10 @@
 //! Reads the read model, and only while that is known to be whole; decides nothing that must happen once: a request that
 //! is made twice, by two nodes or again, reopens rows that are open, and a copy is absorbed by its `routed` record.
 
+mod lacking;
 mod look;
 mod pulse;
+mod put_back;
 #[cfg(test)]
 mod tests;
 mod unmatched;
@@ -27,14 +29,14 @@ use sallyport_proto::{
     limits::SEQS_PER_RESEND_MAX,
     subject::{self, AnswerKind},
 };
-use sallyport_relay_core::{dense::Gap, missed::Missed};
+use sallyport_relay_core::{dense::Gap, ledger::Stream, missed::Missed};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use crate::{
     answer,
     http::{self, Health},
-    metrics::of_facility,
+    metrics::{of_facility, of_stream},
     node::Node,
     track::store::{Loaded, StoreError},
 };
@@ -50,6 +52,8 @@ const LOOK_EVERY_MIN: Duration = Duration::from_secs(1);
 const ASK_AGAIN_GRACES: i32 = 5;
 /// Requests about one epoch in a row: a lost stream is asked for piece by piece, so that other jails' events go between.
 const REQUESTS_AT_ONCE: usize = 4;
+/// Events whose notices are put back in one look: some hundred reads at the leader, and the jails are compared meanwhile.
+const PUT_BACK_AT_ONCE: usize = 50;
 /// Ranges that an alarm names; the rest is a count, and `lag` names all.
 const RANGES_NAMED_MAX: usize = 50;
 /// Epochs that `/healthz` names: more are a lost stream, which its first hundred say.
@@ -102,33 +106,44 @@ impl Mend {
         let mut seen = Seen::default();
         let mut numbers = look::Numbers::default();
         let mut unmatched = unmatched::Unmatched::default();
+        let mut notices = lacking::Notices::default();
         loop {
             tokio::select! {
                 biased;
                 () = self.node.shutdown.cancelled() => return Ok(()),
                 _ = every.tick() => {}
             }
+            let settled = self.settled().await;
             let (dir, now, grace) = (self.store_dir.clone(), clock::now(), self.grace);
             let job = tokio::task::spawn_blocking(move || {
                 let compared = Loaded::open(&dir).and_then(|loaded| {
                     loaded.at_one_time(|loaded| {
                         unmatched.compare(loaded, now, grace)?;
-                        numbers.compare(loaded, now, grace)
+                        notices.compare(loaded, now)?;
+                        numbers.compare(loaded, now, grace, settled)
                     })
                 });
-                (numbers, unmatched, compared)
+                (numbers, unmatched, notices, compared)
             });
             let compared;
             match job.await {
-                Ok(done) => (numbers, unmatched, compared) = done,
+                Ok(done) => (numbers, unmatched, notices, compared) = done,
                 Err(panic) => {
                     tracing::error!(%panic, "the comparison with the jails fell; begun anew");
                     numbers = look::Numbers::default();
                     unmatched = unmatched::Unmatched::default();
+                    notices = lacking::Notices::default();
                     continue;
                 }
             }
-            unmatched.show(&self.node.metrics);
+            for (stream, count) in [(Stream::Deliver, notices.count()), (Stream::Receipts, unmatched.count())]
+            {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                self.node.metrics.unmatched.get_or_create(&of_stream(stream.name())).set(count);
+            }
+            unmatched.alarm();
+            notices.alarm();
+            self.put_back(&mut notices, now).await;
             match compared {
                 Ok(Some(view)) => self.judge(view, &mut seen, now).await,
                 Ok(None) => tracing::debug!("the read model is not whole; nothing is compared"),
@@ -136,6 +151,15 @@ impl Mend {
                 Err(error) => tracing::warn!(error = %chain(&error), "the read model cannot be compared"),
             }
         }
+    }
+
+    /// Everything on INGEST up to there is done with; 0 when the server does not say.
+    async fn settled(&self) -> u64 {
+        let durable = async {
+            let ingest = self.node.js.get_stream_no_info(subject::INGEST).await.ok()?;
+            ingest.consumer_info(subject::RELAY_DURABLE).await.ok()
+        };
+        durable.await.map_or(0, |info| info.ack_floor.stream_sequence)
     }
 
     async fn judge(&self, view: View, seen: &mut Seen, now: Timestamp) {
@@ -189,6 +213,22 @@ impl Mend {
         self.health.compared(http::Compared { missing, silent });
     }
 
+    /// Puts back the notices that DELIVER lost alone, some events at a look.
+    async fn put_back(&self, notices: &mut lacking::Notices, now: Timestamp) {
+        let again = self.grace.saturating_mul(ASK_AGAIN_GRACES);
+        let is_due = |one: &mut lacking::Lacking| {
+            one.missed.is_overdue(now, self.grace) && one.missed.may_ask(now, again)
+        };
+        let mut begun = 0;
+        for lacking in notices.lacking.values_mut() {
+            if begun < PUT_BACK_AT_ONCE && is_due(lacking) {
+                put_back::put_back(&self.node, lacking).await;
+                lacking.missed.handle_asked(now);
+                begun += 1;
+            }
+        }
+    }
+
     fn show(&self, compared: &[Compared], now: Timestamp) {
         let metrics = &self.node.metrics;
         let registry = self.node.registry.load();
@@ -215,7 +255,10 @@ impl Mend {
     async fn ask(&self, one: &Compared, again: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let to = (one.jurisdiction.clone(), one.key.0.clone());
         match self.last_asked(&to).await {
-            Ok(Some((asked, epoch))) if epoch == one.key.1 && now.duration_since(asked) < again => {
+            // A request of a time to come was stored by a clock that was ahead: nothing waits for it.
+            Ok(Some((asked, epoch)))
+                if epoch == one.key.1 && asked <= now && now.duration_since(asked) < again =>
+            {
                 return Some(asked);
             }
             Ok(_) => {}

@@ -36,13 +36,13 @@ fn fold(store: &mut Store, story: &Story, held: impl Fn(Stream) -> bool) {
 }
 
 fn write(store: &mut Store, changes: impl IntoIterator<Item = Change>, now: Timestamp) {
-    let position = Position { created: "x".into(), sequence: 9, whole_at: Some(now) };
+    let position = Position { created: "x".into(), sequence: 9, stored: None, whole_at: Some(now) };
     let positions: Positions = Stream::ALL.iter().map(|stream| (*stream, position.clone())).collect();
     store.write(changes, &positions).unwrap();
 }
 
 fn look(numbers: &mut look::Numbers, dir: &Path, now: Timestamp) -> View {
-    Loaded::open(dir).unwrap().at_one_time(|loaded| numbers.compare(loaded, now, GRACE)).unwrap().unwrap()
+    Loaded::open(dir).unwrap().at_one_time(|loaded| numbers.compare(loaded, now, GRACE, 0)).unwrap().unwrap()
 }
 
 fn missing(view: &View) -> Vec<(String, String)> {
@@ -74,9 +74,9 @@ fn a_model_of_an_ended_process_is_compared_with_nothing_before_its_streams_were_
     let (mut store, _) = Store::open(dir.path()).unwrap();
     let mut numbers = look::Numbers::default();
     let loaded = Loaded::open(dir.path()).unwrap();
-    assert!(numbers.compare(&loaded, story.now(), GRACE).unwrap().is_none());
+    assert!(numbers.compare(&loaded, story.now(), GRACE, 0).unwrap().is_none());
     fold(&mut store, &story, |_| true);
-    assert!(numbers.compare(&loaded, story.now(), GRACE).unwrap().is_some());
+    assert!(numbers.compare(&loaded, story.now(), GRACE, 0).unwrap().is_some());
 }
 
 #[test]
@@ -152,10 +152,9 @@ fn what_deliver_loses_within_is_missing_under_the_number_of_its_event() {
     // The second event's notice and its record.
     lose(&mut store, Stream::Deliver, 3, 4, story.now());
     assert_eq!(missing(&look(&mut numbers, dir.path(), story.now())), [("e1".into(), "2".into())]);
-    let mut unmatched = unmatched::Unmatched::default();
-    let loaded = Loaded::open(dir.path()).unwrap();
-    unmatched.compare(&loaded, story.now(), GRACE).unwrap();
-    assert_eq!(unmatched.notices, 0, "its record is gone with it");
+    let mut notices = lacking::Notices::default();
+    notices.compare(&Loaded::open(dir.path()).unwrap(), story.now()).unwrap();
+    assert_eq!(notices.count(), 0, "its record is gone with it");
 }
 
 #[test]
@@ -172,11 +171,12 @@ fn a_notice_and_a_receipt_that_an_older_copy_never_held_are_named_by_their_count
         let (mut store, _) = Store::open(dir.path()).unwrap();
         let kept = story.records.iter().filter(|r| keep(r.stream, &r.subject, r.sequence));
         write(&mut store, kept.flat_map(|record| changes(&record.record())), story.now());
-        let mut unmatched = unmatched::Unmatched::default();
+        let (mut unmatched, mut notices) = (unmatched::Unmatched::default(), lacking::Notices::default());
         let loaded = Loaded::open(dir.path()).unwrap();
         unmatched.compare(&loaded, story.now(), GRACE).unwrap();
+        notices.compare(&loaded, story.now()).unwrap();
         let receipts: Vec<String> = unmatched.receipts.ranges().map(|gap| gap.to_string()).collect();
-        (unmatched.notices, unmatched.events.len(), receipts)
+        (notices.count(), notices.lacking.len(), receipts)
     };
     assert_eq!(compared(&|_, _, _| true), (0, 0, vec![]));
     let no_second_notice = |stream, subject: &str, sequence| {
@@ -254,4 +254,37 @@ fn an_alarm_that_was_given_is_not_given_again_for_less_of_the_same() {
     let known = [gap(1, 4), gap(9, 12)];
     assert!(holds(&known, &gap(2, 4)) && holds(&known, &gap(9, 12)));
     assert!(!holds(&known, &gap(4, 5)) && !holds(&known, &gap(6, 6)) && !holds(&[], &gap(1, 1)));
+}
+
+#[test]
+fn a_notice_that_was_put_back_is_lacking_no_more_and_counts_once_for_its_agency() {
+    let mut story = Story::of(&["fed-a"]);
+    for n in 1..=2 {
+        let told = story.publish(n, &["fed-a"], |head| (head.epoch, head.seq) = ("e1".into(), n.into()));
+        story.route(&told, &["fed-a"]).accept(&told);
+    }
+    story.wait(SignedDuration::from_secs(10));
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path()).unwrap();
+    fold(&mut store, &story, |_| true);
+    let mut notices = lacking::Notices::default();
+    let mut look = || {
+        notices.compare(&Loaded::open(dir.path()).unwrap(), story.now()).unwrap();
+        let lacking: Vec<_> = notices.lacking.values().map(|one| one.from.as_ref().unwrap().1).collect();
+        (notices.count(), lacking)
+    };
+    assert_eq!(look(), (0, vec![]));
+    lose(&mut store, Stream::Deliver, 3, 3, story.now());
+    assert_eq!(look(), (1, vec![2]), "and where the jail's message stands");
+    let lost = story.records.iter().find(|r| r.stream == Stream::Deliver && r.sequence == 3).unwrap();
+    let mut again = changes(&lost.record());
+    if let Change::Notice(row) = &mut again[0] {
+        row.sequence = 5;
+    }
+    write(&mut store, again, story.now());
+    assert_eq!(look(), (0, vec![]));
+    let loaded = Loaded::open(dir.path()).unwrap();
+    let given =
+        |after, through| crate::heads::since(&loaded, &"fed-a".parse().unwrap(), after, through).unwrap();
+    assert_eq!((given(0, 4), given(4, 5)), (1, 0), "the head of before has counted it");
 }

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::{
     self,
     consumer::{DeliverPolicy, PullConsumer, pull},
+    stream::{LastRawMessageError, LastRawMessageErrorKind},
 };
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -46,8 +47,12 @@ pub(super) struct Reader {
     created: Option<Arc<str>>,
     /// The last sequence handed to the writer.
     sequence: u64,
+    /// When the broker stored that message: another time there is another message.
+    stored: Option<Timestamp>,
     /// The last sequence of the running consumer.
     consumer_sequence: u64,
+    /// The stream's end at an earlier look, and when that was: under load the end of now is never reached.
+    goal: Option<(u64, Timestamp)>,
     behind_since: Option<Instant>,
     unbound: Seldom,
     to_writer: mpsc::Sender<ToWriter>,
@@ -70,6 +75,7 @@ impl Reader {
         position: Option<Position>,
         to_writer: mpsc::Sender<ToWriter>,
     ) -> Self {
+        let stored = position.as_ref().and_then(|position| position.stored);
         let (created, sequence) = position.map(|p| (p.created, p.sequence)).unzip();
         Self {
             js,
@@ -77,7 +83,9 @@ impl Reader {
             name: subject::track_consumer(node),
             created: created.map(Into::into),
             sequence: sequence.unwrap_or_default(),
+            stored,
             consumer_sequence: 0,
+            goal: None,
             behind_since: None,
             unbound: Seldom::default(),
             to_writer,
@@ -117,6 +125,17 @@ impl Reader {
         self.unbound.over();
         if let Some(rewound) = self.is_rewound(bound.cached_info()) {
             return Rebind::Rewound(rewound);
+        }
+        match self.is_another_message(&bound).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let why = "another message stands where the last folded one stood";
+                return Rebind::Rewound(Rewound { stream: self.stream, why });
+            }
+            Err(error) => {
+                tracing::warn!(stream, error = %chain(&error), "cannot look at the stream yet");
+                return Rebind::Later;
+            }
         }
         let from = DeliverPolicy::ByStartSequence { start_sequence: self.sequence + 1 };
         let consumer = match reader::make(&bound, &self.name, from).await {
@@ -194,7 +213,26 @@ impl Reader {
             return Some(Rebind::Over);
         }
         (self.sequence, self.consumer_sequence) = (sequence, consumer_sequence);
+        self.stored = Some(stored);
         None
+    }
+
+    /// A stream that came back from an older copy keeps its time of creation, and may be as long again: then the message
+    /// that was folded last is not there. One that is gone by its age or was taken out says nothing.
+    async fn is_another_message(
+        &self,
+        bound: &jetstream::stream::Stream,
+    ) -> Result<bool, LastRawMessageError> {
+        let Some(folded) = self.stored else { return Ok(false) };
+        match bound.get_raw_message(self.sequence).await {
+            Ok(message) => {
+                let stored =
+                    Timestamp::from_nanosecond(message.time.unix_timestamp_nanos()).unwrap_or_default();
+                Ok(stored.as_microsecond() != folded.as_microsecond())
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn failed(&self, error: &pull::MessagesError, errors_in_a_row: u32) -> Option<Rebind> {
@@ -226,17 +264,21 @@ impl Reader {
         if let Some(rewound) = self.is_rewound(&info) {
             return Some(Rebind::Rewound(rewound));
         }
-        if self.sequence >= info.state.last_sequence || self.rest_is_deleted(consumer).await {
-            self.behind_since = None;
-            let whole = ToWriter::Whole(
-                self.stream,
-                self.created.clone().unwrap_or_default(),
-                self.sequence,
-                asked_at,
-            );
-            return self.to_writer.send(whole).await.is_err().then_some(Rebind::Over);
-        }
-        self.behind()
+        let at = if self.sequence >= info.state.last_sequence || self.rest_is_deleted(consumer).await {
+            self.goal = None;
+            Some(asked_at)
+        } else {
+            let reached = self.goal.filter(|(end, _)| self.sequence >= *end);
+            if reached.is_some() || self.goal.is_none() {
+                self.goal = Some((info.state.last_sequence, asked_at));
+            }
+            reached.map(|(_, at)| at)
+        };
+        let Some(at) = at else { return self.behind() };
+        self.behind_since = None;
+        let created = self.created.clone().unwrap_or_default();
+        let whole = ToWriter::Whole(self.stream, created, self.sequence, at);
+        self.to_writer.send(whole).await.is_err().then_some(Rebind::Over)
     }
 
     /// Whether the server has nothing more for this reader, although the stream's last sequence is further.

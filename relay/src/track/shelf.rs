@@ -62,15 +62,23 @@ impl Shelf {
         }
     }
 
+    /// What may have gone by its age, as that is now.
+    fn is_old(&self, span: &Span) -> bool {
+        self.max_age.is_some_and(|max_age| {
+            let kept = max_age.saturating_sub(AGE_MARGIN);
+            span.since <= micros(self.asked.checked_sub(kept).unwrap_or(Timestamp::MIN))
+        })
+    }
+
     /// From here on nothing can have gone by its age; the stream's own beginning at the latest.
     fn from(&self, spans: &[Span]) -> u64 {
-        let old = |span: &Span| {
-            self.max_age.is_some_and(|max_age| {
-                let kept = max_age.saturating_sub(AGE_MARGIN);
-                span.since <= micros(self.asked.checked_sub(kept).unwrap_or(Timestamp::MIN))
-            })
-        };
-        spans.iter().find(|span| !old(span)).map_or(self.first, |span| span.first.min(self.first))
+        spans.iter().find(|span| !self.is_old(span)).map_or(self.first, |span| span.first.min(self.first))
+    }
+
+    /// Up to where everything has gone by its age: with a longer age later it must not be looked for.
+    fn aged(&self, spans: &[Span]) -> Option<u64> {
+        let gone = spans.iter().take_while(|span| self.is_old(span) && span.last < self.first);
+        gone.last().map(|span| span.last)
     }
 
     /// How many messages it should hold.
@@ -147,6 +155,11 @@ pub(super) async fn run(fold: &Fold, mut loaded: Loaded, to_writer: mpsc::Sender
             }
         };
         shelves = seen.later;
+        for (stream, through) in seen.aged {
+            if to_writer.send(ToWriter::Aged(stream, through)).await.is_err() {
+                return std::future::pending().await;
+            }
+        }
         for (stream, lost) in seen.lost {
             let lost = i64::try_from(lost).unwrap_or(i64::MAX);
             fold.metrics.lost.get_or_create(&of_stream(stream.name())).set(lost);
@@ -185,12 +198,15 @@ struct Seen {
     /// With another number of messages than was folded.
     differ: Vec<(Stream, Shelf, Vec<Span>)>,
     lost: Vec<(Stream, u64)>,
+    /// Went by its age, up to there.
+    aged: Vec<(Stream, u64)>,
 }
 
 impl Seen {
     fn of(loaded: &Loaded, asked: BTreeMap<Stream, Shelf>) -> Result<Self, StoreError> {
         let positions = loaded.positions()?;
-        let mut seen = Self { later: BTreeMap::new(), differ: Vec::new(), lost: Vec::new() };
+        let mut seen =
+            Self { later: BTreeMap::new(), differ: Vec::new(), lost: Vec::new(), aged: Vec::new() };
         for stream in COMPARED {
             seen.lost.push((stream, loaded.lost(stream)?));
         }
@@ -204,6 +220,7 @@ impl Seen {
                 continue;
             }
             let spans = loaded.held(stream)?;
+            seen.aged.extend(shelf.aged(&spans).map(|through| (stream, through)));
             if shelf.expected(&spans) != shelf.messages {
                 seen.differ.push((stream, shelf, spans));
             }
@@ -318,6 +335,15 @@ mod tests {
         // 1-10 went by their age, 21 was gone before it was folded.
         let shelf = shelf(11, 30, 19);
         assert_eq!((shelf.expected(&spans), named(shelf.lost(&spans, &[21]))), (19, vec![]));
+    }
+
+    #[test]
+    fn what_went_by_its_age_is_not_looked_for_with_a_longer_age() {
+        let spans = [span(1, 10, 20), span(11, 20, 30), span(21, 30, 95)];
+        assert_eq!(shelf(11, 30, 20).aged(&spans), Some(10));
+        assert_eq!(shelf(1, 30, 30).aged(&spans), None, "it is there still");
+        let for_ever = Shelf { max_age: None, ..shelf(11, 30, 20) };
+        assert_eq!((for_ever.aged(&spans), for_ever.expected(&spans[1..])), (None, 20));
     }
 
     #[test]

@@ -286,7 +286,7 @@ fn what_was_whole_by_a_clock_that_was_ahead_is_not_whole_for_as_long_as_that() {
     let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365);
     let whole = |age: SignedDuration| {
         let whole_at = Some(now - age);
-        super::store::Position { created: "s".into(), sequence: 1, whole_at }.is_whole(now)
+        super::store::Position { created: "s".into(), sequence: 1, stored: None, whole_at }.is_whole(now)
     };
     assert!(whole(SignedDuration::from_secs(30)) && whole(SignedDuration::from_secs(-2)));
     assert!(!whole(SignedDuration::from_secs(31)));

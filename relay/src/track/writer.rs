@@ -33,6 +33,8 @@ pub(super) enum ToWriter {
     Whole(Stream, Arc<str>, u64, Timestamp),
     /// A stream lost these messages, which were folded; noticed at this time.
     Lost(Stream, Vec<Gap>, Timestamp),
+    /// Messages of a stream up to this one went by their age.
+    Aged(Stream, u64),
 }
 
 /// What one message of a stream comes to. Read out of it by the reader, beside the writer's work on those before.
@@ -117,12 +119,13 @@ fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError
                 note(&mut summary, read.stream, read.changes.iter().filter(is_unreadable).count() as u64);
                 changes.extend(&read.changes);
                 folded.add(read.stream, read.sequence, read.stored);
-                reached(&mut positions, read.stream, &read.created, read.sequence, None);
+                reached(&mut positions, read.stream, &read.created, read.sequence).stored = Some(read.stored);
             }
             ToWriter::Whole(stream, created, sequence, at) => {
-                reached(&mut positions, *stream, created, *sequence, Some(*at));
+                reached(&mut positions, *stream, created, *sequence).whole_at = Some(*at);
             }
             ToWriter::Lost(stream, gaps, at) => lost.push((*stream, gaps.as_slice(), *at)),
+            ToWriter::Aged(stream, through) => folded.aged(*stream, *through),
         }
     }
     let facts = !changes.is_empty();
@@ -136,20 +139,20 @@ fn transact(store: &mut Store, batch: &[ToWriter]) -> Result<Summary, StoreError
     Ok(summary)
 }
 
-fn reached(
-    positions: &mut Positions,
+fn reached<'p>(
+    positions: &'p mut Positions,
     stream: Stream,
     created: &str,
     sequence: u64,
-    whole_at: Option<Timestamp>,
-) {
+) -> &'p mut Position {
     let position = positions.entry(stream).or_insert_with(|| Position {
         created: created.to_owned(),
         sequence,
+        stored: None,
         whole_at: None,
     });
     position.sequence = sequence;
-    position.whole_at = whole_at.or(position.whole_at);
+    position
 }
 
 fn note(summary: &mut Summary, stream: Stream, unreadable: u64) {

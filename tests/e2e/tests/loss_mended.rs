@@ -2,11 +2,12 @@
 //! What the command finds on demand: `loss_audit.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use async_nats::jetstream::message::StreamMessage;
 use sallyport_e2e::{
     Hub, World,
     patience::{AFTER_REDELIVERY, DEAR_LOOK_EVERY, SOON, until, until_every},
 };
-use sallyport_proto::{envelope::Digest, operations::RangeDigest};
+use sallyport_proto::{envelope::Digest, notice::Notice, operations::RangeDigest};
 use serde_json::Value;
 
 const JAIL: &str = "zz0010000";
@@ -63,6 +64,13 @@ async fn what_a_lost_ingest_and_deliver_held_is_sent_again_without_an_operator_a
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_deliver_alone_held_is_sent_again_and_routed_anew_and_nobody_is_told_twice() {
     made_good_after_the_loss_of(&["DELIVER"], 32).await;
+}
+
+/// Nothing says that these were ever accepted: only that the relays' durable is done with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_deliver_and_the_lost_answers_held_is_sent_again_and_routed_anew_and_nobody_is_told_twice()
+ {
+    made_good_after_the_loss_of(&["DELIVER", "ANSWERS"], 32).await;
 }
 
 /// As after a disk that was replaced; what the relay answered stays. Afterwards INGEST holds so many messages.
@@ -202,6 +210,61 @@ async fn what_is_taken_out_of_running_streams_is_named_alarmed_and_sent_again() 
     .await
     .unwrap();
     all_is_routed(&world, &hub).await;
+}
+
+/// A block of the stream's file, or a person: the record that it was told stands, and what was told does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_deliver_lost_alone_is_put_back_before_its_agency_ever_had_it() {
+    let mut world = World::provisioned(|_| {}).await.unwrap();
+    in_a_hurry(&world);
+    world.start_relay("a").unwrap();
+    world.relays_are_up().await.unwrap();
+    let mut jail = world.jail(JAIL).await.unwrap();
+    let events: Vec<_> = (0..4).map(|_| jail.event(&[OFFICE, "demo-marshals"]).unwrap()).collect();
+    for event in &events {
+        jail.publish(&event.bytes).await.unwrap();
+        jail.acceptance(event).await.unwrap();
+    }
+    let hub = world.hub().await.unwrap();
+    let told = hub.notices_of(&events[1].event_id).await.unwrap().len();
+    let lost = format!("hub.v1.deliver.{OFFICE}.*.*.{}.0", events[1].event_id);
+    let before = hub.all("DELIVER", &lost).await.unwrap().remove(0);
+    hub.stream("DELIVER").await.unwrap().delete_message(before.sequence).await.unwrap();
+    let found = until("it stands there again", AFTER_REDELIVERY, || async {
+        Ok(hub.all("DELIVER", &lost).await?.pop())
+    });
+    let again = found.await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
+    let log = world.log_of(RELAY);
+    assert!(log.contains("notices that routed records name are not on DELIVER"), "{log}");
+    assert!(log.contains(&format!("{JAIL}.{}.{OFFICE}", events[1].event_id)), "it is named: {log}");
+    // The others got nothing a second time, and the event was not routed anew.
+    assert_eq!(hub.notices_of(&events[1].event_id).await.unwrap().len(), told);
+    assert_eq!(hub.routed_of(&jail.ori, &events[1].event_id).await.unwrap().len(), 1);
+    assert_eq!(hub.asked_again(&jail.ori).await.unwrap().len(), 0, "its jail was not needed");
+    let registry = world.registry().unwrap();
+    let opened = |message: &StreamMessage| Notice::open(&message.payload, registry.relay_keys()).unwrap();
+    let [one, other] = [&before, &again].map(opened);
+    assert!(again.sequence > before.sequence);
+    assert_eq!(
+        (&one.notice_id, &one.head, &one.disclosure),
+        (&other.notice_id, &other.head, &other.disclosure)
+    );
+    assert_eq!((&one.deadlines, one.t5_routed), (&other.deadlines, other.t5_routed), "its clock ran on");
+    // Its agency comes, and has each once.
+    world.start_subscriber(OFFICE).unwrap();
+    until("all four are handed over", AFTER_REDELIVERY, || async {
+        Ok((handed_over(&world).lines().count() >= 4).then_some(()))
+    })
+    .await
+    .unwrap();
+    let handed_over = handed_over(&world);
+    for event in &events {
+        assert_eq!(
+            handed_over.matches(&format!("{JAIL}.{}.{OFFICE}", event.event_id)).count(),
+            1,
+            "{handed_over}"
+        );
+    }
 }
 
 /// As a disk that was replaced; the server does not run.

@@ -20,7 +20,10 @@ use super::{
     known::{Accepted, Key},
     predecessor::Predecessor,
 };
-use crate::{deadline, route::Routing};
+use crate::{
+    deadline,
+    route::{Matched, Routing},
+};
 
 /// Who writes: a node, as it stands in every message it signs.
 #[derive(Debug, Clone, Copy)]
@@ -104,35 +107,7 @@ pub(super) fn make(
     let mut entries = Vec::with_capacity(route.recipients.len() + 1);
     let mut recipients = Vec::with_capacity(route.recipients.len());
     for matched in route.recipients {
-        let to = &matched.recipient.subscriber;
-        let notice = Notice {
-            provenance: author.provenance(),
-            notice_id: NoticeId::new(&head.ori, &head.event_id, to),
-            attempt: 0,
-            why: NoticeWhy::First,
-            head: event.head_bytes.clone(),
-            disclosure: event.disclosures[matched.disclosure].1.clone(),
-            subscription: matched.recipient.subscription.clone(),
-            predecessor: matched.recipient.predecessor.then(|| head.supersedes.clone()).flatten(),
-            priority: matched.recipient.priority,
-            deadlines: deadline::of(head, &matched.terms, t5_routed),
-            registry_version: routing.registry.version,
-            event_digest: arrival.digest,
-            agreement: event.disclosures[matched.disclosure].0.agreement.clone(),
-            traffic: head.traffic.clone(),
-            predecessor_missing,
-            t4_stored: arrival.t4_stored,
-            ingest_sequence: arrival.sequence,
-            t5_routed,
-            case_number: matched.terms.case_number,
-            legal_basis: matched.terms.legal_basis,
-            purpose: Some(matched.terms.purpose),
-        };
-        entries.push(Entry {
-            subject: subject_of(to, arrival, &head.event_id),
-            payload: notice.seal(author.signer),
-            first_of_subject: false,
-        });
+        entries.push(notice(author, routing, arrival, &matched, predecessor_missing, t5_routed));
         recipients.push(matched.recipient);
     }
     let routed = Routed {
@@ -160,6 +135,48 @@ pub(super) fn make(
         first_of_subject: true,
     });
     Draft { entries, accepted: Arc::new(routed.into()) }
+}
+
+/// What one recipient is told.
+pub(super) fn notice(
+    author: &Author<'_>,
+    routing: &Routing,
+    arrival: &Arrival<'_>,
+    matched: &Matched,
+    predecessor_missing: bool,
+    t5_routed: Moment,
+) -> Entry {
+    let (event, recipient, terms) = (arrival.event, &matched.recipient, &matched.terms);
+    let head = &event.head;
+    let (disclosure, bytes) = &event.disclosures[matched.disclosure];
+    let notice = Notice {
+        provenance: author.provenance(),
+        notice_id: NoticeId::new(&head.ori, &head.event_id, &recipient.subscriber),
+        attempt: 0,
+        why: NoticeWhy::First,
+        head: event.head_bytes.clone(),
+        disclosure: bytes.clone(),
+        subscription: recipient.subscription.clone(),
+        predecessor: recipient.predecessor.then(|| head.supersedes.clone()).flatten(),
+        priority: recipient.priority,
+        deadlines: deadline::of(head, terms, t5_routed),
+        registry_version: routing.registry.version,
+        event_digest: arrival.digest,
+        agreement: disclosure.agreement.clone(),
+        traffic: head.traffic.clone(),
+        predecessor_missing,
+        t4_stored: arrival.t4_stored,
+        ingest_sequence: arrival.sequence,
+        t5_routed,
+        case_number: terms.case_number.clone(),
+        legal_basis: terms.legal_basis.clone(),
+        purpose: Some(terms.purpose),
+    };
+    Entry {
+        subject: subject_of(&recipient.subscriber, arrival, &head.event_id),
+        payload: notice.seal(author.signer),
+        first_of_subject: false,
+    }
 }
 
 fn subject_of(to: &SubscriberId, arrival: &Arrival<'_>, event: &EventId) -> String {

@@ -4,6 +4,7 @@
 //!
 //! The way: [`Arrival`] -> [`Ahead`] (drafts written before their turn) -> [`Committing`] -> [`Verdict`].
 
+mod again;
 mod ahead;
 mod draft;
 mod known;
@@ -14,6 +15,7 @@ mod step;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use again::{Again, again};
 pub use ahead::Ahead;
 pub use draft::{Arrival, Author, Draft, Entry};
 pub use known::{Accepted, Key, Known};

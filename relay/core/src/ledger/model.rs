@@ -80,10 +80,17 @@ impl Model {
         }
     }
 
-    /// How many notices DELIVER was given for a subscriber behind one sequence and not behind another.
+    /// How many notices DELIVER was given for a subscriber behind one sequence and not behind another. One that was lost and
+    /// put back stands behind its `routed` record, and was counted where it stood first.
     pub fn given(&self, subscriber: &SubscriberId, after: u64, through: u64) -> u64 {
         let theirs = self.notices.values().filter(|row| row.notice_id.subscriber() == *subscriber);
-        theirs.filter(|row| row.sequence > after && row.sequence <= through).count() as u64
+        let within = theirs.filter(|row| row.sequence > after && row.sequence <= through);
+        within.filter(|row| row.attempt > 0 || !self.is_put_back(row)).count() as u64
+    }
+
+    fn is_put_back(&self, row: &NoticeRow) -> bool {
+        let key = (row.notice_id.ori(), row.notice_id.event());
+        self.routed.get(&key).is_some_and(|routed| routed.sequence < row.sequence)
     }
 
     /// Everything that decides how one notice stands; none when DELIVER has not shown it.

@@ -37,7 +37,10 @@ impl Span {
 
 /// What one transaction folds.
 #[derive(Debug, Default)]
-pub(crate) struct Folded(Vec<(Stream, Span)>);
+pub(crate) struct Folded {
+    spans: Vec<(Stream, Span)>,
+    aged: Vec<(Stream, u64)>,
+}
 
 impl Folded {
     pub(crate) fn add(&mut self, stream: Stream, sequence: u64, stored: Timestamp) {
@@ -45,14 +48,24 @@ impl Folded {
             return;
         }
         let next = Span { first: sequence, last: sequence, since: micros(stored) };
-        match self.0.iter_mut().rev().find(|(known, _)| *known == stream) {
+        match self.spans.iter_mut().rev().find(|(known, _)| *known == stream) {
             Some((_, span)) if span.takes(&next) => span.last = sequence,
-            _ => self.0.push((stream, next)),
+            _ => self.spans.push((stream, next)),
         }
     }
 
+    /// Messages up to there went by their age: they are not looked for any more.
+    pub(crate) fn aged(&mut self, stream: Stream, through: u64) {
+        self.aged.push((stream, through));
+    }
+
     pub(super) fn put(&self, db: &Connection) -> rusqlite::Result<()> {
-        self.0.iter().try_for_each(|(stream, span)| put_span(db, *stream, span))
+        self.spans.iter().try_for_each(|(stream, span)| put_span(db, *stream, span))?;
+        self.aged.iter().try_for_each(|(stream, through)| {
+            db.prepare_cached("DELETE FROM held WHERE stream = ?1 AND last <= ?2")?
+                .execute(params![stream.name(), number(*through)])
+                .map(drop)
+        })
     }
 }
 

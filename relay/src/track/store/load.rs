@@ -238,11 +238,15 @@ impl Loaded {
 pub(super) fn positions(connection: &Connection) -> Result<Positions, StoreError> {
     let read = |row: &Row<'_>| {
         let name: String = row.get("stream")?;
-        let whole_at: Option<i64> = row.get("whole_at")?;
+        let time = |name| -> rusqlite::Result<_> {
+            let at: Option<i64> = row.get(name)?;
+            Ok(at.and_then(|at| jiff::Timestamp::from_microsecond(at).ok()))
+        };
         let position = Position {
             created: row.get("created")?,
             sequence: row.unsigned("sequence")?,
-            whole_at: whole_at.and_then(|at| jiff::Timestamp::from_microsecond(at).ok()),
+            stored: time("stored")?,
+            whole_at: time("whole_at")?,
         };
         Ok(Stream::named(&name).map(|stream| (stream, position)))
     };

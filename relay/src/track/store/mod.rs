@@ -33,7 +33,7 @@ use value::micros;
 pub(crate) use waiting::Waiting;
 
 /// Raised with every change of the schema or of what a record is folded into: another version on disk is rebuilt.
-const SCHEMA_VERSION: i32 = 4;
+const SCHEMA_VERSION: i32 = 5;
 const SCHEMA: &str = include_str!("schema.sql");
 const FILE: &str = "read-model.sqlite";
 /// Pages of a day's notices stay in memory, so that a rebuild does not go to the disk for each index entry.
@@ -105,6 +105,8 @@ pub struct Position {
     pub created: String,
     /// The last sequence folded.
     pub sequence: u64,
+    /// When the broker stored that message.
+    pub stored: Option<Timestamp>,
     /// When the model was last known to hold everything of the stream.
     pub whole_at: Option<Timestamp>,
 }
@@ -240,14 +242,16 @@ impl Store {
 fn put_position(connection: &Connection, stream: Stream, position: &Position) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO position (stream, created, sequence, whole_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (stream) DO UPDATE SET created = ?2, sequence = ?3, whole_at = coalesce(?4, whole_at)",
+            "INSERT INTO position (stream, created, sequence, whole_at, stored) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (stream) DO UPDATE SET created = ?2, sequence = ?3, whole_at = coalesce(?4, whole_at),
+                stored = coalesce(?5, stored)",
         )?
         .execute(params![
             stream.name(),
             position.created,
             value::number(position.sequence),
-            position.whole_at.map(micros)
+            position.whole_at.map(micros),
+            position.stored.map(micros)
         ])?;
     Ok(())
 }

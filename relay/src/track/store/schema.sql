@@ -4,6 +4,7 @@ CREATE TABLE position (
     stream   TEXT PRIMARY KEY,
     created  TEXT NOT NULL,             -- of the stream: another one is another stream
     sequence INTEGER NOT NULL,          -- the last one folded
+    stored   INTEGER,                   -- when the broker stored that one
     whole_at INTEGER                    -- when the model was last known to hold everything
 ) WITHOUT ROWID;
 

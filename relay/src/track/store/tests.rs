@@ -157,7 +157,12 @@ fn positions_are_kept_with_the_facts() {
     let (mut store, thrown_away) = Store::open(dir.path()).unwrap();
     assert!(!thrown_away);
     let whole_at = "2026-11-21T12:00:00.000001Z".parse().unwrap();
-    let at = |sequence, whole_at| Position { created: "2026-11-21T10:00:00Z".into(), sequence, whole_at };
+    let at = |sequence, whole_at| Position {
+        created: "2026-11-21T10:00:00Z".into(),
+        sequence,
+        stored: None,
+        whole_at,
+    };
     let mut positions = Positions::from([(Stream::Ingest, at(7, Some(whole_at)))]);
     store.write([], &positions).unwrap();
     positions.insert(Stream::Ingest, at(8, None));

@@ -85,6 +85,7 @@ pub(super) fn gone_for_a_week(world: &mut World) -> Result<Done> {
         let durable = hub.durable("DELIVER", agency).await?;
         Ok(durable.num_pending + durable.num_ack_pending as u64)
     })?;
+    ensure!(waiting > 0, "nothing waited for {agency} after its week");
     world.begin(name, None)?;
     // Nothing new comes while the list is compared with the log.
     let jails = world.jails.clone();
