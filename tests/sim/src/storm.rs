@@ -28,6 +28,8 @@ const CUT_MAX: Us = 60 * S;
 /// Longer than what is missing may be on its way.
 const STUCK_MAX: Us = 300 * S;
 const STUCK_UNSEEN: Us = 29 * S;
+/// Over half of the time between two heads.
+const AHEAD_FOR_A_HEAD: i64 = 40 * S as i64;
 /// Skew that nobody notices.
 const SKEW_MAX: u64 = 2 * S;
 /// A jump, either way.
@@ -207,7 +209,13 @@ fn get_stuck(world: &Rc<World>, cast: &Cast) {
     let streams = [Stream::Ingest, Stream::Deliver, Stream::Deliver, Stream::Answers, Stream::Heartbeats];
     let stream = *chance.pick(&streams);
     // Mostly for less than the model counts as whole: it is behind, and nobody knows.
-    let most = if chance.permille(600) { STUCK_UNSEEN } else { STUCK_MAX };
+    let unseen = chance.permille(600);
+    let most = if unseen { STUCK_UNSEEN } else { STUCK_MAX };
+    if unseen && stream == Stream::Deliver {
+        // And with a clock that takes a head of this moment for an old one: it is then about to state one that reaches less
+        // far than another node's.
+        node.process.clock_off.set(node.process.clock_off.get() + AHEAD_FOR_A_HEAD);
+    }
     node.stuck.set(Some((stream, world.now() + chance.within(10 * S, most))));
 }
 

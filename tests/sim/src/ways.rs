@@ -11,9 +11,12 @@ use sallyport_relay_core::{
 /// One legal move, from where.
 pub(crate) type Way = (Status, Move);
 
+/// Why, and which.
+type LeftOut = (&'static str, fn(Way) -> bool);
+
 /// Why some ways are not gone here, with which they are. A way that is gone all the same, or that is not legal any more,
 /// makes its line stale, and a run or the test below says so.
-const NOT_HERE: &[(&str, fn(Way) -> bool)] = &[
+const NOT_HERE: &[LeftOut] = &[
     // A recorded decision: nothing simulated writes to CONTROL.
     ("only by a CONTROL record: given up", |(_, step)| step == Move::DeadLettered),
     // The ladder of attempts and its end are decided by CONTROL records, too.

@@ -100,14 +100,14 @@ impl Weather {
             notice_lost: some(250, 1) > 0,
             people: some(400, 1) > 0,
         }
-        .as_one_can_judge()
+        .judgeable()
     }
 }
 
 impl Weather {
     /// A lost notice is missed on the stream that lost it: in a run in which DELIVER begins anew nobody could say by whom. And
     /// which of two versions of an event was there first is decided anew with it: the other may be out already.
-    fn as_one_can_judge(mut self) -> Self {
+    fn judgeable(mut self) -> Self {
         if self.timed.streams_lost > 0 {
             self.notice_lost = false;
             self.twin = 0;
