@@ -66,7 +66,9 @@ mod room {
 #[cfg(feature = "faults")]
 mod offset {
     use std::{
-        path::PathBuf,
+        fs::File,
+        io::{self, Write},
+        path::{Path, PathBuf},
         sync::{
             LazyLock,
             atomic::{AtomicI64, Ordering},
@@ -88,9 +90,16 @@ mod offset {
             && SEEN.swap(seconds, Ordering::Relaxed) != seconds
         {
             // A disk that is full is another fault's matter.
-            let _ = std::fs::write(file.with_extension("clock-seen"), seconds.to_string());
+            let _ = note(&file.with_extension("clock-seen"), seconds);
         }
         SignedDuration::from_secs(seconds)
+    }
+
+    /// In place and always as long: a file that is cut and written anew is flushed by some file systems, and whoever asks
+    /// for the time would wait for the disk.
+    fn note(file: &Path, seconds: i64) -> io::Result<()> {
+        let mut file = File::options().create(true).write(true).truncate(false).open(file)?;
+        file.write_all(format!("{seconds:>20}").as_bytes())
     }
 }
 

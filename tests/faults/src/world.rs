@@ -151,6 +151,7 @@ impl World {
         instance.nats_port = *ports.first().context("a cluster has nodes")?;
         instance.write()?;
         open_any_port(&instance)?;
+        clocks::set_up(&instance)?;
         let mut links = BTreeMap::new();
         for name in everybody(&instance) {
             let link = Link::to(&ports)?;

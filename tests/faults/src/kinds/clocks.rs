@@ -19,12 +19,12 @@ pub(super) fn jump(world: &mut World, family: &str) -> Result<Done> {
     let mut jumps = Vec::new();
     for _ in 0..2 {
         let seconds = JUMPS_S.choose(&mut world.rng).copied().context("a jump")?;
-        world.set_clock(&name, SignedDuration::from_secs(seconds))?;
+        world.set_clock_wrong(&name, SignedDuration::from_secs(seconds))?;
         jumps.push(format!("{seconds:+} s"));
         crate::lasting(WRONG_FOR);
         ensure!(world.saw_its_clock(&name), "{name} did not look at its clock");
     }
-    world.set_clock(&name, SignedDuration::ZERO)?;
+    world.set_clock_right(&name)?;
     let note = format!("{name}: {}, and back", jumps.join(", "));
     // A relay's times are not in the hand-over logs.
     let blind = if family == "relay-" { Blind::Nobody } else { Blind::One(name) };
