@@ -30,6 +30,8 @@ const STUCK_MAX: Us = 300 * S;
 const STUCK_UNSEEN: Us = 29 * S;
 /// Over half of the time between two heads.
 const AHEAD_FOR_A_HEAD: i64 = 40 * S as i64;
+/// A model is found whole every two seconds.
+const WHOLE_BY_IT: Us = 5 * S;
 /// Skew that nobody notices.
 const SKEW_MAX: u64 = 2 * S;
 /// A jump, either way.
@@ -211,12 +213,18 @@ fn get_stuck(world: &Rc<World>, cast: &Cast) {
     // Mostly for less than the model counts as whole: it is behind, and nobody knows.
     let unseen = chance.permille(600);
     let most = if unseen { STUCK_UNSEEN } else { STUCK_MAX };
+    let until = world.now() + chance.within(10 * S, most);
+    let mut from = world.now();
     if unseen && stream == Stream::Deliver {
-        // And with a clock that takes a head of this moment for an old one: it is then about to state one that reaches less
-        // far than another node's.
+        // And with a clock that takes a head of this moment for an old one, from a little before on: it is then about to
+        // state one that reaches less far than another node's.
         node.process.clock_off.set(node.process.clock_off.get() + AHEAD_FOR_A_HEAD);
+        from += WHOLE_BY_IT;
     }
-    node.stuck.set(Some((stream, world.now() + chance.within(10 * S, most))));
+    let node = node.clone();
+    if from < STORM_ENDS {
+        world.later(from, move |_| node.stuck.set(Some((stream, until))));
+    }
 }
 
 fn change_clock(world: &Rc<World>, cast: &Cast) {
