@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use async_nats::jetstream::stream::Config;
 use rand::seq::IndexedRandom;
 use sallyport_proto::subject;
 
@@ -13,6 +14,10 @@ use crate::{World, calm, flow::Pace};
 const AWAY_FOR: Duration = Duration::from_secs(4);
 /// Until there is room again.
 const FULL_FOR: Duration = Duration::from_secs(8);
+/// A server that is busy with elections takes its time.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+/// As the server says it.
+const NOT_FOUND: &str = "consumer not found";
 /// Room that is left when the limit is set: a few messages.
 const ROOM_BYTES: u64 = 4_096;
 /// Until what waited for room lies on the stream.
@@ -31,10 +36,15 @@ pub(super) fn relay_durable_deleted(world: &mut World) -> Result<Done> {
 
 fn deleted(world: &mut World, any_of: &[(&str, &str)]) -> Result<Done> {
     let (stream, durable) = any_of.choose(&mut world.rng).copied().context("a durable")?;
-    let stored = world.at_hub(async |hub| {
-        let stream = hub.stream(stream).await?;
-        stream.delete_consumer(durable).await.context("delete the durable")?;
-        Ok(stream.cached_info().state.messages)
+    let stored = world.at_hub(async |hub| Ok(hub.stream(stream).await?.cached_info().state.messages))?;
+    // A busy server may have done it and answered too late: gone is gone.
+    calm::until("the durable is gone", DONE_WITHIN, || {
+        let gone = world.at_hub(async |hub| {
+            let stream = hub.stream(stream).await?;
+            let deleted = stream.delete_consumer(durable).await;
+            Ok(deleted.is_ok() || deleted.is_err_and(|error| error.to_string().contains(NOT_FOUND)))
+        });
+        Ok(gone.unwrap_or(false).then_some(()))
     })?;
     crate::lasting(AWAY_FOR);
     world.provision()?;
@@ -45,20 +55,21 @@ fn deleted(world: &mut World, any_of: &[(&str, &str)]) -> Result<Done> {
 /// full, and more must have come than there was room for.
 pub(super) fn at_its_limit(world: &mut World, name: &str) -> Result<Done> {
     let burst = world.jails.flow(Pace::BURST)?;
-    let (before, limit) = world.at_hub(async |hub| {
-        let info = hub.stream(name).await?.cached_info().clone();
-        let mut tight = info.config.clone();
-        let limit = info.state.bytes + ROOM_BYTES;
-        tight.max_bytes = i64::try_from(limit).context("bytes")?;
-        hub.login.js.update_stream(tight).await.context("take the room away")?;
-        Ok((info, limit))
-    })?;
+    let before = world.at_hub(async |hub| Ok(hub.stream(name).await?.cached_info().clone()))?;
+    let limit = before.state.bytes + ROOM_BYTES;
+    let mut tight = before.config.clone();
+    tight.max_bytes = i64::try_from(limit).context("bytes")?;
+    let set = |world: &World, what: &str, config: &Config| {
+        calm::until(what, DONE_WITHIN, || {
+            let set = world.at_hub(async |hub| Ok(hub.login.js.update_stream(config.clone()).await?));
+            Ok(set.is_ok().then_some(()))
+        })
+    };
+    set(world, "the room is taken away", &tight)?;
     crate::lasting(FULL_FOR);
-    let full = world.at_hub(async |hub| {
-        let full = hub.stream(name).await?.cached_info().state.clone();
-        hub.login.js.update_stream(before.config.clone()).await.context("give the room back")?;
-        Ok(full)
-    })?;
+    let full = world.at_hub(async |hub| Ok(hub.stream(name).await?.cached_info().state.clone()));
+    set(world, "the room is given back", &before.config)?;
+    let full = full?;
     ensure!(full.messages >= before.state.messages, "{name} lost messages");
     burst.finish()?;
     calm::until("what waited has come", CAME_WITHIN, || {
